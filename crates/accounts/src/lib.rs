@@ -1,0 +1,1 @@
+//! Users, devices, passwords, tokens, user-interactive authentication, profiles and account data.

@@ -1,0 +1,1 @@
+//! Events, canonical JSON and the rules of every room version.

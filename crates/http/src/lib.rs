@@ -1,0 +1,1 @@
+//! Listeners, TLS, limits and the extractors that every API uses.

@@ -1,0 +1,1 @@
+//! Rooms: membership, sending, state, history and who may see it.

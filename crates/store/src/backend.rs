@@ -1,0 +1,72 @@
+//! What a storage engine must offer. Bytes only; [`crate::Store`] adds the types.
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+use crate::{Batch, CommitError, Direction, Position, StoreError, Watch};
+
+/// The encoded key and value of a row.
+pub type Row = (Bytes, Bytes);
+
+/// A storage engine. All backends pass [`crate::conformance`].
+///
+/// * Reads see every commit whose future has resolved, and may see nothing of one that has not.
+/// * [`Backend::commit`] *enqueues at once*, when called and not when first polled: batches submitted by one caller
+///   commit in the order of the calls, and a batch's expectations see the batches before it. Dropping the future
+///   does not withdraw the batch.
+/// * When it resolves to `Ok`, all of the batch is on disk and visible, together.
+pub trait Backend: Send + Sync + 'static {
+    /// The row's value.
+    fn get<'a>(&'a self, table: &'static str, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Bytes>, StoreError>>;
+
+    /// The values of several rows of one table, in the order asked. One round trip.
+    fn get_many<'a>(
+        &'a self,
+        table: &'static str,
+        keys: &'a [Vec<u8>],
+    ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>, StoreError>>;
+
+    /// Up to `limit` rows with `start <= key` and, when given, `key < end`. One consistent view.
+    fn scan<'a>(
+        &'a self,
+        table: &'static str,
+        start: &'a [u8],
+        end: Option<&'a [u8]>,
+        direction: Direction,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<Row>, StoreError>>;
+
+    /// Commits atomically and durably. Resolves to the first of [`Batch::position_count`] consecutive positions
+    /// (when that is 0: to the store's position at the commit).
+    fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<Position, CommitError>>;
+
+    /// The last position of which everything up to and including it is visible.
+    fn position(&self) -> Position;
+
+    /// Every commit with topics after now, in order.
+    fn watch(&self) -> Watch;
+
+    /// Takes the named lease, for work that one node at a time must do; `None` while another holder has it.
+    fn lease<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Lease>, StoreError>>;
+
+    /// Stops accepting writes, waits for those accepted, and closes.
+    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+}
+
+/// Held until dropped.
+pub struct Lease {
+    _held: Box<dyn Send + Sync>,
+}
+
+impl Lease {
+    /// A lease that ends when `held` is dropped.
+    pub fn new(held: impl Send + Sync + 'static) -> Self {
+        Self { _held: Box::new(held) }
+    }
+}
+
+impl std::fmt::Debug for Lease {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lease")
+    }
+}

@@ -1,0 +1,1 @@
+//! What changed for a user: /sync, and the legacy initialSync and events.
