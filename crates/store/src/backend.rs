@@ -1,7 +1,10 @@
 //! What a storage engine must offer. Bytes only; [`crate::Store`] adds the types.
 
+use std::{collections::HashSet, sync::Arc};
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 
 use crate::{Batch, CommitError, Direction, Position, StoreError, Watch};
 
@@ -17,7 +20,11 @@ pub type Row = (Bytes, Bytes);
 /// * When it resolves to `Ok`, all of the batch is on disk and visible, together.
 pub trait Backend: Send + Sync + 'static {
     /// The row's value.
-    fn get<'a>(&'a self, table: &'static str, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Bytes>, StoreError>>;
+    fn get<'a>(
+        &'a self,
+        table: &'static str,
+        key: &'a [u8],
+    ) -> BoxFuture<'a, Result<Option<Bytes>, StoreError>>;
 
     /// The values of several rows of one table, in the order asked. One round trip.
     fn get_many<'a>(
@@ -61,7 +68,32 @@ pub struct Lease {
 impl Lease {
     /// A lease that ends when `held` is dropped.
     pub fn new(held: impl Send + Sync + 'static) -> Self {
-        Self { _held: Box::new(held) }
+        Self {
+            _held: Box::new(held),
+        }
+    }
+
+    /// A lease among the callers of one process; `None` while `names` has it.
+    pub fn local(names: &Arc<Mutex<HashSet<String>>>, name: &str) -> Option<Self> {
+        let taken = names.lock().insert(name.to_owned());
+        taken.then(|| {
+            Self::new(LocalLease {
+                names: Arc::clone(names),
+                name: name.to_owned(),
+            })
+        })
+    }
+}
+
+/// Gives the name back when dropped.
+struct LocalLease {
+    names: Arc<Mutex<HashSet<String>>>,
+    name: String,
+}
+
+impl Drop for LocalLease {
+    fn drop(&mut self) {
+        self.names.lock().remove(&self.name);
     }
 }
 

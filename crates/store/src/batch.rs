@@ -57,20 +57,36 @@ impl Batch {
     pub fn expect<K: Key, V: Value>(&mut self, table: &Table<K, V>, key: &K, value: Option<&V>) {
         let (key, _) = encode_key(key);
         let value = value.map(|value| encode_value(value).0);
-        self.expectations.push(Expectation { table: table.name, key, value });
+        self.expectations.push(Expectation {
+            table: table.name,
+            key,
+            value,
+        });
     }
 
     /// Writes a row, replacing what is there. The last write of a key in a batch wins.
     pub fn put<K: Key, V: Value>(&mut self, table: &Table<K, V>, key: &K, value: &V) {
         let (key, key_slots) = encode_key(key);
         let (value, value_slots) = encode_value(value);
-        self.writes.push(Write { table: table.name, key, key_slots, value: Some(value), value_slots });
+        self.writes.push(Write {
+            table: table.name,
+            key,
+            key_slots,
+            value: Some(value),
+            value_slots,
+        });
     }
 
     /// Deletes a row; nothing happens when there is none.
     pub fn delete<K: Key, V: Value>(&mut self, table: &Table<K, V>, key: &K) {
         let (key, key_slots) = encode_key(key);
-        self.writes.push(Write { table: table.name, key, key_slots, value: None, value_slots: Vec::new() });
+        self.writes.push(Write {
+            table: table.name,
+            key,
+            key_slots,
+            value: None,
+            value_slots: Vec::new(),
+        });
     }
 
     /// Tells watchers that something about this room or user changed.
@@ -87,7 +103,11 @@ impl Batch {
 
     /// How many positions the commit takes: those asked for, and one for watchers when there are topics.
     pub fn position_count(&self) -> u32 {
-        if self.topics.is_empty() { self.positions } else { self.positions.max(1) }
+        if self.topics.is_empty() {
+            self.positions
+        } else {
+            self.positions.max(1)
+        }
     }
 
     /// What must hold for the commit.
@@ -112,7 +132,11 @@ impl Batch {
             if let Some(value) = &mut write.value {
                 fill(value, &write.value_slots, first);
             }
-            ResolvedWrite { table: write.table, key: write.key, value: write.value }
+            ResolvedWrite {
+                table: write.table,
+                key: write.key,
+                value: write.value,
+            }
         })
     }
 }

@@ -42,7 +42,10 @@ impl Encoder {
     /// Appends a position; a pending one leaves a slot.
     pub fn position(&mut self, position: Position) {
         if let Some(index) = position.pending_index() {
-            self.slots.push(Slot { offset: self.bytes.len(), index });
+            self.slots.push(Slot {
+                offset: self.bytes.len(),
+                index,
+            });
             self.bytes.extend_from_slice(&[0; 8]);
         } else {
             self.bytes.extend_from_slice(&position.number().to_be_bytes());
@@ -126,7 +129,11 @@ impl<'a> Decoder<'a> {
 
     /// Errs when bytes are left over.
     pub fn finish(self) -> Result<(), DecodeError> {
-        if self.rest.is_empty() { Ok(()) } else { Err(DecodeError::Long) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(DecodeError::Long)
+        }
     }
 }
 

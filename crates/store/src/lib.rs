@@ -9,12 +9,13 @@
 //! again.
 //!
 //! Read in this order: [`position`], [`key`], [`value`], [`table`], [`range`], [`batch`], [`backend`],
-//! [`store`], [`watch`], [`memory`], [`conformance`].
+//! [`store`], [`watch`], [`group`], [`memory`], [`conformance`].
 
 pub mod backend;
 pub mod batch;
 pub mod conformance;
 mod error;
+pub mod group;
 pub mod key;
 pub mod memory;
 pub mod position;

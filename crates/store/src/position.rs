@@ -20,7 +20,11 @@ impl Position {
 
     /// The position with this number; `None` when out of range.
     pub const fn new(number: u64) -> Option<Self> {
-        if number < PENDING { Some(Self(number)) } else { None }
+        if number < PENDING {
+            Some(Self(number))
+        } else {
+            None
+        }
     }
 
     /// The `index`-th position (from 0) that the commit under construction will be given.
@@ -31,7 +35,11 @@ impl Position {
     /// The index within its commit, when this position is still pending.
     pub const fn pending_index(self) -> Option<u32> {
         #[expect(clippy::cast_possible_truncation, reason = "the low half is the index")]
-        if self.0 & PENDING != 0 { Some(self.0 as u32) } else { None }
+        if self.0 & PENDING != 0 {
+            Some(self.0 as u32)
+        } else {
+            None
+        }
     }
 
     /// Its number, for tokens and metrics. A pending position's number has no meaning.

@@ -33,14 +33,22 @@ pub struct Range<K> {
 impl<K> Range<K> {
     /// The whole table.
     pub fn all() -> Self {
-        Self { start: Vec::new(), end: None, key: PhantomData }
+        Self {
+            start: Vec::new(),
+            end: None,
+            key: PhantomData,
+        }
     }
 
     /// All keys that begin with these parts.
     pub fn prefix(prefix: &impl Prefix<K>) -> Self {
         let start = encode(prefix);
         let end = successor(start.clone());
-        Self { start, end, key: PhantomData }
+        Self {
+            start,
+            end,
+            key: PhantomData,
+        }
     }
 
     /// Narrows to keys at or after these parts.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Backend, Batch, CommitError, DecodeError, Direction, Key, Position, Range, StoreError, Table, Value, Watch,
-    backend::Lease, key::Encoder,
+    Backend, Batch, CommitError, DecodeError, Direction, Key, Position, Range, StoreError, Table, Value,
+    Watch, backend::Lease, key::Encoder,
 };
 
 /// A handle to the store. Cheap to clone.
@@ -24,13 +24,17 @@ impl Commit {
     /// The position that stood as pending in the batch, now that it is known.
     #[must_use]
     pub fn resolve(self, position: Position) -> Position {
-        position.pending_index().map_or(position, |index| self.first.plus(index))
+        position
+            .pending_index()
+            .map_or(position, |index| self.first.plus(index))
     }
 }
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("position", &self.position()).finish_non_exhaustive()
+        f.debug_struct("Store")
+            .field("position", &self.position())
+            .finish_non_exhaustive()
     }
 }
 
@@ -54,7 +58,9 @@ impl Store {
     ) -> Result<Vec<Option<V>>, StoreError> {
         let keys: Vec<_> = keys.iter().map(encode).collect();
         let rows = self.backend.get_many(table.name, &keys).await?;
-        rows.into_iter().map(|row| row.map(|bytes| decode(table, &bytes)).transpose()).collect()
+        rows.into_iter()
+            .map(|row| row.map(|bytes| decode(table, &bytes)).transpose())
+            .collect()
     }
 
     /// Up to `limit` rows of a range.
@@ -66,7 +72,10 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<(K, V)>, StoreError> {
         let (start, end) = range.bytes();
-        let rows = self.backend.scan(table.name, start, end, direction, limit).await?;
+        let rows = self
+            .backend
+            .scan(table.name, start, end, direction, limit)
+            .await?;
         rows.iter()
             .map(|(key, value)| {
                 let key = K::decode_key(key).map_err(|source| corrupt(table, source))?;
@@ -81,7 +90,11 @@ impl Store {
     /// several batches that build on each other and then wait, and dropping the future withdraws nothing.
     pub fn commit(&self, batch: Batch) -> impl Future<Output = Result<Commit, CommitError>> + Send + use<> {
         let committed = self.backend.commit(batch);
-        async move { Ok(Commit { first: committed.await? }) }
+        async move {
+            Ok(Commit {
+                first: committed.await?,
+            })
+        }
     }
 
     /// The last position of which everything up to and including it is visible.
@@ -116,5 +129,8 @@ fn decode<K, V: Value>(table: &Table<K, V>, bytes: &[u8]) -> Result<V, StoreErro
 }
 
 fn corrupt<K, V>(table: &Table<K, V>, source: DecodeError) -> StoreError {
-    StoreError::Corrupt { table: table.name, source }
+    StoreError::Corrupt {
+        table: table.name,
+        source,
+    }
 }

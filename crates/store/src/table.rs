@@ -13,6 +13,9 @@ pub struct Table<K, V> {
 impl<K, V> Table<K, V> {
     /// Declares it.
     pub const fn new(name: &'static str) -> Self {
-        Self { name, types: PhantomData }
+        Self {
+            name,
+            types: PhantomData,
+        }
     }
 }

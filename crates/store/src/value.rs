@@ -46,7 +46,11 @@ tuple_values! { (A.0) (A.0, B.1) (A.0, B.1, C.2) (A.0, B.1, C.2, D.3) (A.0, B.1,
 pub fn versioned(bytes: &[u8]) -> Result<Decoder<'_>, DecodeError> {
     let mut input = Decoder::new(bytes);
     let [version] = input.array()?;
-    if version == 1 { Ok(input) } else { Err(DecodeError::Version(version)) }
+    if version == 1 {
+        Ok(input)
+    } else {
+        Err(DecodeError::Version(version))
+    }
 }
 
 /// Writes a document: version byte 1, then JSON.
@@ -82,7 +86,9 @@ macro_rules! json_value {
 impl Serialize for Position {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.pending_index().is_some() {
-            return Err(serde::ser::Error::custom("a pending position cannot stand in a document"));
+            return Err(serde::ser::Error::custom(
+                "a pending position cannot stand in a document",
+            ));
         }
         serializer.serialize_u64(self.number())
     }

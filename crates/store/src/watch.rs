@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parking_lot::RwLock;
 use ruma::{OwnedRoomId, OwnedUserId};
 use tokio::sync::broadcast;
 
@@ -40,25 +41,39 @@ pub const WATCH_CAPACITY: usize = 4_096;
 /// The sending side, kept by a backend.
 #[derive(Debug, Clone)]
 pub struct Notifier {
-    sender: broadcast::Sender<Notice>,
+    /// `None` once the store has closed.
+    sender: Arc<RwLock<Option<broadcast::Sender<Notice>>>>,
 }
 
 impl Default for Notifier {
     fn default() -> Self {
-        Self { sender: broadcast::channel(WATCH_CAPACITY).0 }
+        Self {
+            sender: Arc::new(RwLock::new(Some(broadcast::channel(WATCH_CAPACITY).0))),
+        }
     }
 }
 
 impl Notifier {
     /// Tells all watchers. To be called in the order of positions, after the commit is visible.
     pub fn notify(&self, notice: Notice) {
-        // An error means that nobody watches.
-        let _ = self.sender.send(notice);
+        if let Some(sender) = &*self.sender.read() {
+            // An error means that nobody watches.
+            let _ = sender.send(notice);
+        }
     }
 
     /// A new watcher.
     pub fn watch(&self) -> Watch {
-        Watch { receiver: self.sender.subscribe() }
+        let receiver = match &*self.sender.read() {
+            Some(sender) => sender.subscribe(),
+            None => broadcast::channel(1).1,
+        };
+        Watch { receiver }
+    }
+
+    /// Lets every watcher, now and later, see the end after what it has not read yet.
+    pub fn close(&self) {
+        *self.sender.write() = None;
     }
 }
 
