@@ -31,6 +31,7 @@ impl Group {
     /// An empty group after everything up to `position`.
     pub fn after(position: Position) -> Self {
         Self {
+            start: position,
             last: position,
             writes: BTreeMap::new(),
             notices: Vec::new(),
