@@ -1,0 +1,100 @@
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use fjall::{Database, KeyspaceCreateOptions, compaction::Leveled};
+use gatehouse_store::watch::Notifier;
+use parking_lot::RwLock;
+use thiserror::Error;
+
+use crate::{EmbeddedConfig, committer::Shared, layout, queue::Queue};
+
+/// The name of the one tree within the database.
+const ROWS: &str = "rows";
+
+/// Threads that write and merge tables in the background: one for each, so that a long merge holds up no write.
+const WORKERS: usize = 2;
+
+/// Bytes of journals after which the tables that hold them up are written out. The least that the tree allows; it
+/// begins a new journal at 64 MB.
+const JOURNAL_BYTES: u64 = 64 << 20;
+
+/// How large a table grows, in bytes. Smaller than the tree's usual 64 MiB, so that a merge needs less free disk.
+const TABLE_BYTES: u64 = 16 << 20;
+
+/// Why the store could not be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error(
+        "{path} is in use by another process; stop the other server, or give this one its own data directory"
+    )]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The disk or the file system refused.
+    #[error("cannot open the store: {0}; check that the data directory exists and may be written to")]
+    Io(io::Error),
+    /// A later version of the program wrote it.
+    #[error(
+        "the store has format {found}, this program knows {known}; use the version that wrote it, or a later one"
+    )]
+    Format {
+        /// The format of the store.
+        found: u8,
+        /// The format that this program writes.
+        known: u8,
+    },
+    /// The store's own rows do not decode.
+    #[error("the store is damaged: {0} cannot be read; restore the data directory from a backup")]
+    Layout(&'static str),
+    /// The files do not decode.
+    #[error("the store is damaged: {0}; restore the data directory from a backup")]
+    Damaged(fjall::Error),
+}
+
+impl From<fjall::Error> for OpenError {
+    fn from(error: fjall::Error) -> Self {
+        match error {
+            fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => Self::Io(error),
+            other => Self::Damaged(other),
+        }
+    }
+}
+
+/// Opens the tree and recovers what was committed.
+pub(crate) fn open(path: &Path, config: &EmbeddedConfig) -> Result<Shared, OpenError> {
+    let database = Database::builder(path)
+        .cache_size(config.cache_bytes)
+        .worker_threads(WORKERS)
+        .max_journaling_size(JOURNAL_BYTES)
+        .manual_journal_persist(true)
+        .open()
+        .map_err(|error| match error {
+            fjall::Error::Locked => OpenError::Locked {
+                path: path.to_owned(),
+            },
+            other => other.into(),
+        })?;
+    let rows = database.keyspace(ROWS, || {
+        KeyspaceCreateOptions::default()
+            .manual_journal_persist(true)
+            .max_memtable_size(config.memtable_bytes)
+            .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(TABLE_BYTES)))
+    })?;
+    let recovered = layout::recover(&database.snapshot(), &rows)?;
+    Ok(Shared {
+        database,
+        rows,
+        tables: RwLock::new(Arc::new(recovered.tables)),
+        queue: Queue::default(),
+        notifier: Notifier::default(),
+        failure: tokio::sync::watch::Sender::new(None),
+        position: recovered.position.number().into(),
+        path: path.to_owned(),
+        reserve_bytes: config.reserve_bytes,
+    })
+}
