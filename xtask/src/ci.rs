@@ -94,7 +94,7 @@ fn advisories(root: &Path) -> Result<()> {
         Ok(_) => println!(
             "advisories: none applies, says an old copy of the database; a new one cannot be fetched"
         ),
-        Err(error) if error.to_string().contains("failed to load advisory database") => {
+        Err(error) if error.to_string().contains("FETCH_HEAD") => {
             println!(
                 "advisories: skipped: their database is a git repository that cannot be fetched from here"
             );
