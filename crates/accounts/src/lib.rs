@@ -1,1 +1,64 @@
 //! Users, devices, passwords, tokens, user-interactive authentication, profiles and account data.
+//!
+//! One engine, [`Accounts`], with a file for each thing that one can do. It knows nothing of HTTP, of rooms or of
+//! how often somebody may try: limits of rate are for the caller.
+//!
+//! What is secret is kept as a digest: tokens as SHA-256, passwords as Argon2id. A stolen database logs nobody in.
+//!
+//! Read in this order: [`users`], [`registration`], [`login`], [`session`] (what an access token stands for),
+//! [`refresh_token`], [`devices`], [`user_interactive`], then the rest.
+
+mod access_token;
+pub mod account_data;
+mod accounts;
+pub mod config;
+pub mod deactivation;
+pub mod devices;
+mod error;
+pub mod filters;
+mod last_seen;
+pub mod login;
+pub mod logout;
+mod names_in_progress;
+pub mod password_hash;
+pub mod passwords;
+pub mod profile;
+mod random;
+pub mod refresh_token;
+pub mod registration;
+pub mod registration_tokens;
+mod secret;
+pub mod session;
+mod session_cache;
+pub mod shared_secret;
+mod tables;
+pub mod tags;
+pub mod user_interactive;
+pub mod username;
+pub mod users;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    account_data::{AccountData, AccountDataError},
+    accounts::Accounts,
+    config::{Config, Registration},
+    devices::{Device, DeviceError, DeviceRequest, LoggedIn, NewDeviceError},
+    error::Unavailable,
+    filters::FilterError,
+    login::LoginError,
+    password_hash::HashError,
+    passwords::PasswordError,
+    profile::{Profile, ProfileChange, ProfileError},
+    refresh_token::{RefreshError, Refreshed},
+    registration::{NewUser, Registered, RegistrationError, RegistrationRequest},
+    registration_tokens::{RegistrationToken, RegistrationTokenError, RegistrationTokenTerms},
+    secret::Secret,
+    session::{AuthError, Session},
+    shared_secret::{SharedSecretError, SharedSecretRequest},
+    tags::TagError,
+    user_interactive::{Challenge, Flow, Stage, StageFailure, UiaError, UiaRequest},
+    username::UsernameError,
+    users::{User, UserError, UserMark},
+};

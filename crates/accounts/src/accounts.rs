@@ -1,0 +1,137 @@
+//! The engine: what all operations share.
+
+use std::sync::Arc;
+
+use gatehouse_events::Clock;
+use gatehouse_store::{Batch, Commit, CommitError, Direction, Key, Range, Store, Table, Value};
+use ruma::{OwnedUserId, ServerName, UserId};
+
+use crate::{
+    Config, Unavailable, last_seen::LastSeen, names_in_progress::NamesInProgress, password_hash::Hasher,
+    session_cache::SessionCache, shared_secret::SpentNonces,
+};
+
+/// How often an operation reads again after somebody else changed what it had read. More than this many writers of
+/// one user's row at once do not happen in earnest.
+pub(crate) const ATTEMPTS: usize = 8;
+
+/// Users, devices, passwords, tokens, profiles and account data. Cheap to clone.
+#[derive(Clone)]
+pub struct Accounts {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    config: Config,
+    clock: Clock,
+    hasher: Hasher,
+    sessions: SessionCache,
+    last_seen: LastSeen,
+    names: NamesInProgress,
+    nonces: SpentNonces,
+}
+
+impl std::fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Accounts")
+            .field("server_name", &self.inner.config.server_name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Accounts {
+    /// An engine over this store.
+    pub fn new(store: Store, config: Config, clock: Clock) -> Self {
+        let hasher = Hasher::new(config.registration.cheap_password_hash, config.hashing_threads);
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                config,
+                clock,
+                hasher,
+                sessions: SessionCache::new(),
+                last_seen: LastSeen::default(),
+                names: NamesInProgress::default(),
+                nonces: SpentNonces::default(),
+            }),
+        }
+    }
+
+    /// The settings it was made with.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// The name in the ids of this server's users.
+    pub fn server_name(&self) -> &ServerName {
+        &self.inner.config.server_name
+    }
+
+    /// Whether this server is the one that the user id names.
+    pub fn is_local(&self, user_id: &UserId) -> bool {
+        user_id.server_name() == self.server_name()
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.inner.clock.now_ms()
+    }
+
+    pub(crate) fn hasher(&self) -> &Hasher {
+        &self.inner.hasher
+    }
+
+    pub(crate) fn sessions(&self) -> &SessionCache {
+        &self.inner.sessions
+    }
+
+    pub(crate) fn last_seen(&self) -> &LastSeen {
+        &self.inner.last_seen
+    }
+
+    pub(crate) fn names(&self) -> &NamesInProgress {
+        &self.inner.names
+    }
+
+    pub(crate) fn nonces(&self) -> &SpentNonces {
+        &self.inner.nonces
+    }
+
+    pub(crate) async fn get<K: Key, V: Value>(
+        &self,
+        table: &Table<K, V>,
+        key: &K,
+    ) -> Result<Option<V>, Unavailable> {
+        Ok(self.store().get(table, key).await?)
+    }
+
+    pub(crate) async fn scan<K: Key, V: Value>(
+        &self,
+        table: &Table<K, V>,
+        range: &Range<K>,
+        limit: usize,
+    ) -> Result<Vec<(K, V)>, Unavailable> {
+        Ok(self.store().scan(table, range, Direction::Forward, limit).await?)
+    }
+
+    /// Commits; `None` when an expectation failed and the caller should read again.
+    pub(crate) async fn commit(&self, batch: Batch) -> Result<Option<Commit>, Unavailable> {
+        match self.store().commit(batch).await {
+            Ok(commit) => Ok(Some(commit)),
+            Err(CommitError::Conflict { .. }) => Ok(None),
+            Err(CommitError::Store(source)) => Err(source.into()),
+        }
+    }
+
+    /// The id that a localpart makes here; `None` when it is not one.
+    pub(crate) fn local_user_id(&self, localpart: &str) -> Option<OwnedUserId> {
+        if localpart.contains(':') {
+            return None;
+        }
+        UserId::parse(format!("@{localpart}:{}", self.server_name())).ok()
+    }
+}

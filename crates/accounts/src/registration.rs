@@ -1,0 +1,353 @@
+//! Making accounts.
+
+use gatehouse_store::Batch;
+use ruma::{OwnedUserId, UserId};
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+use crate::{
+    Accounts, DeviceRequest, Flow, LoggedIn, LoginError, NewDeviceError, PasswordError, Secret, Stage,
+    UiaError, UiaRequest, Unavailable, UsernameError, accounts::ATTEMPTS, passwords::check_new_password,
+    random, tables::USERS, user_interactive::Proof, users::UserRow,
+};
+
+/// How many digits the localpart of somebody has who asks for none.
+const NUMERIC_LOCALPART_DIGITS: usize = 12;
+
+const OPEN: &[Flow] = &[&[Stage::Dummy]];
+const WITH_TOKEN: &[Flow] = &[&[Stage::RegistrationToken]];
+
+/// What somebody who registers asks for.
+#[derive(Debug, Clone, Default)]
+pub struct RegistrationRequest {
+    /// The localpart; a number is given when there is none.
+    pub username: Option<String>,
+    /// The password.
+    pub password: Option<Secret>,
+    /// The first device.
+    pub device: DeviceRequest,
+    /// Whether to make no device and no tokens.
+    pub inhibit_login: bool,
+}
+
+/// A new account made by an administrator or the operator.
+#[derive(Debug, Clone)]
+pub struct NewUser<'a> {
+    /// The localpart.
+    pub username: &'a str,
+    /// `None`: nobody can log in by password until one is set.
+    pub password: Option<&'a Secret>,
+    /// May use the administration API.
+    pub is_admin: bool,
+}
+
+/// What was registered.
+#[derive(Debug)]
+pub struct Registered {
+    /// The new user.
+    pub user_id: OwnedUserId,
+    /// The first device, unless it was not wanted.
+    pub login: Option<LoggedIn>,
+}
+
+/// Why there is no new account.
+#[derive(Debug, Error)]
+pub enum RegistrationError {
+    /// Nobody may register here. `M_FORBIDDEN`.
+    #[error("Registration is closed on this server. Ask its administrators for an account.")]
+    Closed,
+    /// Guests may not register here. `M_FORBIDDEN`.
+    #[error("This server has no guest access. Register or log in.")]
+    NoGuests,
+    /// Not a username. `M_INVALID_USERNAME`.
+    #[error(transparent)]
+    InvalidUsername(#[from] UsernameError),
+    /// Somebody has it, or had it. `M_USER_IN_USE`.
+    #[error("This username is taken. Choose another.")]
+    UserInUse,
+    /// An application service has reserved it. `M_EXCLUSIVE`.
+    #[error("This username is reserved for a bridge or bot. Choose another.")]
+    Exclusive,
+    /// There is no password. `M_MISSING_PARAM`.
+    #[error("A password is needed.")]
+    MissingPassword,
+    /// The password cannot be one.
+    #[error(transparent)]
+    Password(PasswordError),
+    /// Something is left to prove, or it is not allowed.
+    #[error(transparent)]
+    Authentication(#[from] UiaError),
+    /// The registration token was used up meanwhile. `M_FORBIDDEN`.
+    #[error("This registration token has been used as often as it may be.")]
+    TokenUsedUp,
+    /// The device cannot be had.
+    #[error(transparent)]
+    Device(#[from] NewDeviceError),
+    /// Too many others are waiting.
+    #[error("Too many people are logging in at once; try again in a moment.")]
+    Busy,
+    /// The server cannot.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+impl From<PasswordError> for RegistrationError {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Busy => Self::Busy,
+            PasswordError::Unavailable(source) => Self::Unavailable(source),
+            invalid @ (PasswordError::Invalid | PasswordError::User(_)) => Self::Password(invalid),
+        }
+    }
+}
+
+/// A user about to be committed.
+struct Candidate<'a> {
+    row: UserRow,
+    device: Option<&'a DeviceRequest>,
+    proof: Option<&'a Proof>,
+}
+
+impl Accounts {
+    /// Registers with user-interactive authentication. `body` is the request as it came: what is proved, is proved
+    /// for it. `request` is its meaning, or what the session remembers when the body brings only `auth`.
+    pub async fn register(
+        &self,
+        body: &Map<String, Value>,
+        request: RegistrationRequest,
+    ) -> Result<Registered, RegistrationError> {
+        let uia = UiaRequest {
+            operation: "register",
+            user_id: None,
+            body,
+            flows: self.registration_flows()?,
+        };
+        if let Some(user_id) = self.registered_before(&uia).await? {
+            return self.repeat_registration(user_id, &request).await;
+        }
+        let (request, remembered_hash) = self.recall(&uia, request).await?;
+        let wanted = request
+            .username
+            .as_deref()
+            .map(|name| self.new_user_id(name))
+            .transpose()?;
+        let turn = match &wanted {
+            Some(user_id) => Some(self.names().turn(user_id).await),
+            None => None,
+        };
+        if let Some(user_id) = &wanted {
+            self.check_free(user_id).await?;
+        }
+        if let Some(password) = &request.password {
+            check_new_password(password)?;
+        } else if remembered_hash.is_none() && body.get("auth").is_some_and(Value::is_object) {
+            return Err(RegistrationError::MissingPassword);
+        }
+        let proof = self.prove_registration(&uia, &request).await?;
+        let hash = match (remembered_hash, &request.password) {
+            (_, Some(password)) => self.hash_new_password(password).await?,
+            (Some(hash), None) => hash,
+            (None, None) => return Err(RegistrationError::MissingPassword),
+        };
+        self.spend(&proof).await?;
+        let candidate = Candidate {
+            row: UserRow::new(self.now_ms(), Some(hash)),
+            device: (!request.inhibit_login).then_some(&request.device),
+            proof: Some(&proof),
+        };
+        let registered = self.create(wanted, candidate).await;
+        drop(turn);
+        registered
+    }
+
+    /// Registers a guest.
+    pub async fn register_guest(&self, device: DeviceRequest) -> Result<Registered, RegistrationError> {
+        if !self.config().registration.guests {
+            return Err(RegistrationError::NoGuests);
+        }
+        // A guest's device is the server's to name (specification, "Guest access").
+        let device = DeviceRequest {
+            device_id: None,
+            ..device
+        };
+        let mut row = UserRow::new(self.now_ms(), None);
+        row.guest = true;
+        let candidate = Candidate {
+            row,
+            device: Some(&device),
+            proof: None,
+        };
+        self.create(None, candidate).await
+    }
+
+    /// Makes an account on an administrator's word.
+    pub async fn create_user(
+        &self,
+        user: &NewUser<'_>,
+        device: Option<&DeviceRequest>,
+    ) -> Result<Registered, RegistrationError> {
+        let user_id = self.new_user_id(user.username)?;
+        let _turn = self.names().turn(&user_id).await;
+        self.check_free(&user_id).await?;
+        let hash = match user.password {
+            Some(password) => Some(self.hash_new_password(password).await?),
+            None => None,
+        };
+        let mut row = UserRow::new(self.now_ms(), hash);
+        row.admin = user.is_admin;
+        let candidate = Candidate {
+            row,
+            device,
+            proof: None,
+        };
+        self.create(Some(user_id), candidate).await
+    }
+
+    /// Whether somebody could register this name.
+    pub async fn check_username(&self, username: &str) -> Result<OwnedUserId, RegistrationError> {
+        let user_id = self.new_user_id(username)?;
+        self.check_free(&user_id).await?;
+        Ok(user_id)
+    }
+
+    /// What suffices to register here.
+    pub fn registration_flows(&self) -> Result<&'static [Flow], RegistrationError> {
+        let registration = &self.config().registration;
+        if registration.token_required {
+            Ok(WITH_TOKEN)
+        } else if registration.open {
+            Ok(OPEN)
+        } else {
+            Err(RegistrationError::Closed)
+        }
+    }
+
+    async fn prove_registration(
+        &self,
+        uia: &UiaRequest<'_>,
+        request: &RegistrationRequest,
+    ) -> Result<Proof, RegistrationError> {
+        // The hash is made only for a client that is about to be sent away with a session.
+        let wants_session = !uia.body.get("auth").is_some_and(Value::is_object);
+        let hash = match &request.password {
+            Some(password) if wants_session => Some(self.hash_new_password(password).await?),
+            _ => None,
+        };
+        Ok(self
+            .prove(uia, || hash.map(|hash| remember(request, &hash)))
+            .await?)
+    }
+
+    /// The request, or the one that the session remembers when this brings nothing but `auth`.
+    async fn recall(
+        &self,
+        uia: &UiaRequest<'_>,
+        request: RegistrationRequest,
+    ) -> Result<(RegistrationRequest, Option<String>), RegistrationError> {
+        if uia.body.keys().any(|key| key != "auth") {
+            return Ok((request, None));
+        }
+        let Some(remembered) = self.remembered(uia).await? else {
+            return Ok((request, None));
+        };
+        let text = |key: &str| remembered.get(key).and_then(Value::as_str).map(ToOwned::to_owned);
+        let flag = |key: &str| remembered.get(key).and_then(Value::as_bool).unwrap_or(false);
+        let request = RegistrationRequest {
+            username: text("username"),
+            password: None,
+            device: DeviceRequest {
+                device_id: text("device_id").map(Into::into),
+                initial_display_name: text("initial_device_display_name"),
+                refresh_token: flag("refresh_token"),
+            },
+            inhibit_login: flag("inhibit_login"),
+        };
+        Ok((request, text("password_hash")))
+    }
+
+    /// The answer to a registration was lost, and the client sends the same again, password and all.
+    async fn repeat_registration(
+        &self,
+        user_id: OwnedUserId,
+        request: &RegistrationRequest,
+    ) -> Result<Registered, RegistrationError> {
+        let login = if request.inhibit_login {
+            None
+        } else {
+            let login = self.login_as(&user_id, &request.device).await;
+            Some(login.map_err(|error| match error {
+                LoginError::InvalidCredentials | LoginError::Locked => RegistrationError::UserInUse,
+                LoginError::Busy => RegistrationError::Busy,
+                LoginError::Device(source) => source.into(),
+                LoginError::Unavailable(source) => source.into(),
+            })?)
+        };
+        Ok(Registered { user_id, login })
+    }
+
+    async fn check_free(&self, user_id: &UserId) -> Result<(), RegistrationError> {
+        if self.user_exists(user_id).await? {
+            return Err(RegistrationError::UserInUse);
+        }
+        Ok(())
+    }
+
+    async fn create(
+        &self,
+        wanted: Option<OwnedUserId>,
+        candidate: Candidate<'_>,
+    ) -> Result<Registered, RegistrationError> {
+        for _ in 0..ATTEMPTS {
+            let user_id = if let Some(user_id) = &wanted {
+                user_id.clone()
+            } else {
+                let localpart = random::digits(NUMERIC_LOCALPART_DIGITS)?;
+                self.local_user_id(&localpart).ok_or(UsernameError::Invalid)?
+            };
+            if let Some(registered) = self.try_create(user_id, &candidate).await? {
+                return Ok(registered);
+            }
+            // A conflict is over the name, or over a registration token that others use too.
+            if let Some(user_id) = &wanted {
+                self.check_free(user_id).await?;
+            }
+        }
+        Err(Unavailable::Contended.into())
+    }
+
+    async fn try_create(
+        &self,
+        user_id: OwnedUserId,
+        candidate: &Candidate<'_>,
+    ) -> Result<Option<Registered>, RegistrationError> {
+        let mut batch = Batch::new();
+        batch.expect(&USERS, &(user_id.clone(),), None);
+        batch.put(&USERS, &(user_id.clone(),), &candidate.row);
+        if let Some(proof) = candidate.proof {
+            if let Some(token) = proof.row.registration_token()
+                && !self.put_token_use(&mut batch, token).await?
+            {
+                return Err(RegistrationError::TokenUsedUp);
+            }
+            Self::put_registered(&mut batch, proof, &user_id);
+        }
+        let login = match candidate.device {
+            Some(device) => Some(self.put_login(&mut batch, &user_id, device).await?.0),
+            None => None,
+        };
+        let committed = self.commit(batch).await?;
+        Ok(committed.map(|_| Registered { user_id, login }))
+    }
+}
+
+/// What a session keeps of a registration: no password.
+fn remember(request: &RegistrationRequest, password_hash: &str) -> Value {
+    json!({
+        "username": request.username,
+        "password_hash": password_hash,
+        "device_id": request.device.device_id,
+        "initial_device_display_name": request.device.initial_display_name,
+        "refresh_token": request.device.refresh_token,
+        "inhibit_login": request.inhibit_login,
+    })
+}

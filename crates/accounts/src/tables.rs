@@ -1,0 +1,69 @@
+//! Every table of this crate. A digest is the SHA-256 of a token: the tokens themselves are never stored.
+
+use gatehouse_store::{Position, Table};
+use ruma::{OwnedDeviceId, OwnedUserId};
+
+use crate::{
+    access_token::Digest,
+    devices::{DeviceRow, LastSeenRow},
+    profile::ProfileRow,
+    refresh_token::FamilyRow,
+    registration_tokens::RegistrationTokenRow,
+    session::AccessTokenRow,
+    user_interactive::SessionRow,
+    users::UserRow,
+};
+
+/// A user of this server. Never deleted, so that a name is never given twice.
+pub(crate) const USERS: Table<(OwnedUserId,), UserRow> = Table::new("accounts.users");
+
+/// A device of a user: one login.
+pub(crate) const DEVICES: Table<(OwnedUserId, OwnedDeviceId), DeviceRow> = Table::new("accounts.devices");
+
+/// When and from where a device was last used. Written rarely, and lost at most for minutes.
+pub(crate) const LAST_SEEN: Table<(OwnedUserId, OwnedDeviceId), LastSeenRow> =
+    Table::new("accounts.last_seen");
+
+/// An access token in force: whose it is.
+pub(crate) const ACCESS_TOKENS: Table<(Digest,), AccessTokenRow> = Table::new("accounts.access_tokens");
+
+/// The access tokens of a device; the value is when each expires, in milliseconds, `u64::MAX` for never.
+pub(crate) const DEVICE_TOKENS: Table<(OwnedUserId, OwnedDeviceId, Digest), (u64,)> =
+    Table::new("accounts.device_tokens");
+
+/// A family of refresh tokens, by the digest of the part that all its members share.
+pub(crate) const REFRESH_FAMILIES: Table<(Digest,), FamilyRow> = Table::new("accounts.refresh_families");
+
+/// The families of a device.
+pub(crate) const DEVICE_FAMILIES: Table<(OwnedUserId, OwnedDeviceId, Digest), ()> =
+    Table::new("accounts.device_families");
+
+/// A user-interactive authentication in progress, by the digest of its session id.
+pub(crate) const UIA_SESSIONS: Table<(Digest,), SessionRow> = Table::new("accounts.uia_sessions");
+
+/// The same by age, so that old ones can be found and deleted.
+pub(crate) const UIA_BY_AGE: Table<(u64, Digest), ()> = Table::new("accounts.uia_by_age");
+
+/// A registration token that an administrator made.
+pub(crate) const REGISTRATION_TOKENS: Table<(String,), RegistrationTokenRow> =
+    Table::new("accounts.registration_tokens");
+
+/// A user's profile.
+pub(crate) const PROFILES: Table<(OwnedUserId,), ProfileRow> = Table::new("accounts.profiles");
+
+/// Account data: user, room or `""`, type → position of the last change, content.
+pub(crate) const ACCOUNT_DATA: Table<(OwnedUserId, String, String), (Position, String)> =
+    Table::new("accounts.account_data");
+
+/// The last change of each, in order: room or `""`, type.
+pub(crate) const ACCOUNT_DATA_STREAM: Table<(OwnedUserId, Position), (String, String)> =
+    Table::new("accounts.account_data_stream");
+
+/// How many bytes of account data a user has.
+pub(crate) const ACCOUNT_DATA_SIZE: Table<(OwnedUserId,), (u64,)> = Table::new("accounts.account_data_size");
+
+/// A stored filter, by an id made from its content.
+pub(crate) const FILTERS: Table<(OwnedUserId, String), (String,)> = Table::new("accounts.filters");
+
+/// How many filters a user has stored.
+pub(crate) const FILTER_COUNTS: Table<(OwnedUserId,), (u64,)> = Table::new("accounts.filter_counts");
