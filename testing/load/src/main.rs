@@ -29,9 +29,12 @@ struct Arguments {
     /// The server's data folder, to measure what an event takes on disk
     #[arg(long)]
     data_dir: PathBuf,
-    /// How many users; every other count follows from it
+    /// How many users; all of them join one room
     #[arg(long, default_value_t = 10_000)]
     users: usize,
+    /// How many of them join the room of the sending phase
+    #[arg(long, default_value_t = 1_000)]
+    large_room: usize,
     /// How many messages in each phase that sends
     #[arg(long, default_value_t = 10_000)]
     messages: usize,
@@ -53,6 +56,7 @@ fn main() -> Result<()> {
     }
     let scale = Scale {
         users: arguments.users,
+        large_room: arguments.large_room.min(arguments.users),
         messages: arguments.messages,
         idle: arguments.idle,
         fill: arguments.fill,

@@ -26,6 +26,7 @@ const VERSIONS: usize = 20_000;
 /// How much of everything.
 pub(crate) struct Scale {
     pub(crate) users: usize,
+    pub(crate) large_room: usize,
     pub(crate) messages: usize,
     pub(crate) idle: usize,
     pub(crate) fill: usize,

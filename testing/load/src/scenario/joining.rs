@@ -15,8 +15,8 @@ const LOOKED_AT: usize = 100;
 
 /// Rooms that later phases use.
 pub(super) struct Rooms {
-    /// Of a tenth of the users: 1,000.
-    pub(super) tenth: String,
+    /// Of as many users as the sending phase wants: 1,000.
+    pub(super) large: String,
     /// Of all users: 10,000.
     pub(super) everybody: String,
 }
@@ -26,8 +26,8 @@ pub(super) async fn run(stage: &Stage<'_>) -> Result<Rooms> {
     let users = stage.scale.users;
     let mut connection = Connection::open(stage.address).await?;
 
-    let tenth = world::public_room(&mut connection, owner, "one at a time").await?;
-    join(stage, "join", &tenth, 1, 1..users / 10).await?;
+    let large = world::public_room(&mut connection, owner, "one at a time").await?;
+    join(stage, "join", &large, 1, 1..stage.scale.large_room).await?;
     let room = world::public_room(&mut connection, owner, "sixteen at a time").await?;
     join(stage, "join", &room, 16, 1..users / 2).await?;
     let room = world::public_room(&mut connection, owner, "sixty-four at a time").await?;
@@ -48,7 +48,7 @@ pub(super) async fn run(stage: &Stage<'_>) -> Result<Rooms> {
 
     let private = world::private_room(&mut connection, owner, "by invitation").await?;
     invite_and_join(stage, &private, owner).await?;
-    Ok(Rooms { tenth, everybody })
+    Ok(Rooms { large, everybody })
 }
 
 async fn join(stage: &Stage<'_>, name: &str, room: &str, at_once: usize, users: Range<usize>) -> Result<()> {

@@ -34,11 +34,11 @@ pub(super) async fn run(stage: &Stage<'_>, rooms: &Rooms) -> Result<()> {
     let messages = stage.scale.messages;
     let before = stage.process.disk_bytes();
     for (at_once, count) in [(1, messages / 10), (16, messages)] {
-        let name = format!("send, a room of {}", stage.scale.users / 10);
+        let name = format!("send, a room of {}", stage.scale.large_room);
         let work = async |connection: &mut Connection, index: usize| {
             // A sender has one transaction id per message; the members take turns.
             let sender = stage.user(index % 16 + 1)?;
-            world::send(connection, &rooms.tenth, sender, &format!("a{at_once}.{index}"))
+            world::send(connection, &rooms.large, sender, &format!("a{at_once}.{index}"))
                 .await
                 .map(drop)
         };

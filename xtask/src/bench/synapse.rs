@@ -1,0 +1,102 @@
+//! Synapse from the Python package registry, with SQLite, limits off and presence off.
+
+use std::{fs, path::Path, process::Command};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    bench::{
+        Report, Scale, load,
+        server::{Server, free_address},
+    },
+    process::run_quietly,
+    workspace::Workspace,
+};
+
+/// The version that the figures in docs/performance.md are of.
+const PACKAGE: &str = "matrix-synapse==1.163.2";
+
+pub(crate) fn measure(workspace: &Workspace, scale: &Scale) -> Result<Report> {
+    let environment = workspace.scratch().join("synapse");
+    install(&environment)?;
+    let folder = workspace.scratch().join("bench/synapse");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    let address = free_address()?;
+    fs::write(folder.join("log.yaml"), logging(&folder))?;
+    let config = folder.join("homeserver.yaml");
+    fs::write(&config, configuration(&folder, address.port()))?;
+    let python = environment.join("bin/python");
+    let module = ["-m", "synapse.app.homeserver", "--config-path"];
+    run_quietly(
+        Command::new(&python)
+            .args(module)
+            .arg(&config)
+            .arg("--generate-keys"),
+    )?;
+    let mut command = Command::new(&python);
+    command.args(module).arg(&config);
+    let server = Server::start(command, address, &folder)?;
+    let empty = server.start_up.as_secs_f64();
+    let mut report = load(workspace, &server, scale)?;
+    report.figure("start-up, empty store", empty, "s");
+    report.figure("stop", server.stop()?.as_secs_f64(), "s");
+    fs::remove_dir_all(folder)?;
+    Ok(report)
+}
+
+fn install(environment: &Path) -> Result<()> {
+    let made_for = environment.join("made-for");
+    if fs::read_to_string(&made_for).is_ok_and(|package| package == PACKAGE) {
+        return Ok(());
+    }
+    println!("installing {PACKAGE}");
+    run_quietly(
+        Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(environment),
+    )?;
+    run_quietly(Command::new(environment.join("bin/pip")).args(["install", "--quiet", PACKAGE]))
+        .context("pip could not install Synapse; is the package registry reachable?")?;
+    fs::write(made_for, PACKAGE)?;
+    Ok(())
+}
+
+fn logging(folder: &Path) -> String {
+    format!(
+        "version: 1\nhandlers: {{file: {{class: logging.FileHandler, filename: {:?}}}}}\n\
+         root: {{level: WARNING, handlers: [file]}}\n",
+        folder.join("synapse.log")
+    )
+}
+
+fn configuration(folder: &Path, port: u16) -> String {
+    let unlimited = "{per_second: 1000000, burst_count: 1000000}";
+    let shown = folder.display();
+    format!(
+        "server_name: localhost
+pid_file: {shown}/pid
+listeners:
+  - {{port: {port}, type: http, tls: false, bind_addresses: ['127.0.0.1'], resources: [{{names: [client]}}]}}
+database: {{name: sqlite3, args: {{database: {shown}/homeserver.db}}}}
+log_config: {shown}/log.yaml
+media_store_path: {shown}/media
+signing_key_path: {shown}/signing.key
+report_stats: false
+enable_registration: true
+enable_registration_without_verification: true
+bcrypt_rounds: 4
+trusted_key_servers: []
+presence: {{enabled: false}}
+rc_message: {unlimited}
+rc_registration: {unlimited}
+rc_room_creation: {unlimited}
+rc_joins: {{local: {unlimited}, remote: {unlimited}}}
+rc_joins_per_room: {unlimited}
+rc_invites: {{per_room: {unlimited}, per_user: {unlimited}, per_issuer: {unlimited}}}
+rc_login: {{address: {unlimited}, account: {unlimited}, failed_attempts: {unlimited}}}
+"
+    )
+}
