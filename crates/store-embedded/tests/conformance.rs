@@ -1,4 +1,5 @@
 //! The embedded store against the suite, and against `kill -9`.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     path::{Path, PathBuf},

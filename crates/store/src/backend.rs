@@ -5,6 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::{Batch, CommitError, Direction, Position, StoreError, Watch};
 
@@ -60,9 +61,10 @@ pub trait Backend: Send + Sync + 'static {
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
-/// Held until dropped.
+/// Held until dropped, or lost.
 pub struct Lease {
     _held: Box<dyn Send + Sync>,
+    lost: Option<watch::Receiver<bool>>,
 }
 
 impl Lease {
@@ -70,6 +72,29 @@ impl Lease {
     pub fn new(held: impl Send + Sync + 'static) -> Self {
         Self {
             _held: Box::new(held),
+            lost: None,
+        }
+    }
+
+    /// A lease that also ends when `lost` becomes true: the connection that held it is gone.
+    pub fn revocable(held: impl Send + Sync + 'static, lost: watch::Receiver<bool>) -> Self {
+        Self {
+            _held: Box::new(held),
+            lost: Some(lost),
+        }
+    }
+
+    /// Whether another node may have it by now.
+    pub fn is_lost(&self) -> bool {
+        self.lost.as_ref().is_some_and(|lost| *lost.borrow())
+    }
+
+    /// Waits until the lease is lost, if it ever is. The work is to stop then.
+    pub async fn lost(&self) {
+        match self.lost.clone() {
+            // An error means that the backend is gone, and with it the connection.
+            Some(mut lost) => _ = lost.wait_for(|lost| *lost).await,
+            None => std::future::pending().await,
         }
     }
 
