@@ -1,5 +1,24 @@
 //! Events, canonical JSON and the rules of every room version.
+//!
+//! Pure: no I/O, no async, and the time and the key are passed in. What a room version says is data from `ruma`;
+//! nothing here compares version numbers. It deliberately knows neither storage nor HTTP.
+//!
+//! Read in this order: [`room_version`], [`event`], [`build`], [`authorise`], [`redaction`], [`json`].
 
+pub mod authorise;
+pub mod build;
 mod clock;
+pub mod event;
+pub mod json;
+pub mod redaction;
+pub mod room_version;
+mod signing_key;
 
-pub use self::clock::Clock;
+pub use self::{
+    build::{BuildError, Built, EventBuilder, NewEvent, Parents},
+    clock::Clock,
+    event::{Event, EventParseError},
+    redaction::redact,
+    room_version::{RoomVersion, UnknownRoomVersion},
+    signing_key::{SigningKey, SigningKeyError},
+};
