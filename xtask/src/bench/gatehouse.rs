@@ -30,7 +30,6 @@ pub(crate) fn measure(workspace: &Workspace, scale: &Scale) -> Result<Report> {
     let server = start(workspace, &folder)?;
     report.figure("start-up, after a kill", server.start_up.as_secs_f64(), "s");
     server.stop()?;
-    floor(workspace, &mut report)?;
     fs::remove_dir_all(folder)?;
     Ok(report)
 }
@@ -41,21 +40,16 @@ fn start(workspace: &Workspace, folder: &Path) -> Result<Server> {
     fs::write(
         &config,
         format!(
-            "server_name = \"localhost\"\ndata_dir = {:?}\n\
+            "server_name = \"localhost\"\ndata_dir = \"{}\"\n\
              [[listener]]\naddress = \"127.0.0.1\"\nport = {}\n\
              [registration]\nopen = true\ncheap_password_hash = true\n\
              [rate_limits]\nenabled = false\n\
              [log]\nlevel = \"warn\"\n",
-            folder.join("data"),
+            folder.join("data").display(),
             address.port()
         ),
     )?;
     let mut command = Command::new(workspace.root.join("target/release/gatehouse"));
     command.args(["serve", "--config"]).arg(config);
     Server::start(command, address, folder)
-}
-
-/// What the work of an event costs without HTTP and without a room: see `testing/load/src/floor.rs`.
-fn floor(_workspace: &Workspace, _report: &mut Report) -> Result<()> {
-    Ok(())
 }

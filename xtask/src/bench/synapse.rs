@@ -1,4 +1,4 @@
-//! Synapse from the Python package registry, with SQLite, limits off and presence off.
+//! Synapse from the Python package registry, with `SQLite`, limits off and presence off.
 
 use std::{fs, path::Path, process::Command};
 
@@ -66,9 +66,9 @@ fn install(environment: &Path) -> Result<()> {
 
 fn logging(folder: &Path) -> String {
     format!(
-        "version: 1\nhandlers: {{file: {{class: logging.FileHandler, filename: {:?}}}}}\n\
+        "version: 1\nhandlers: {{file: {{class: logging.FileHandler, filename: \"{}\"}}}}\n\
          root: {{level: WARNING, handlers: [file]}}\n",
-        folder.join("synapse.log")
+        folder.join("synapse.log").display()
     )
 }
 
