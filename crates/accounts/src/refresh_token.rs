@@ -93,11 +93,15 @@ impl Accounts {
         if user.locked {
             return Err(RefreshError::Locked);
         }
-        let (replacement, used) = (
+        let (replacement, presented) = (
             access_token::new_refresh_token(family)?,
             access_token::digest(refresh_token),
         );
-        let Some(spent) = row.spend(used, access_token::digest(replacement.expose()), self.now_ms()) else {
+        let Some(spent) = row.spend(
+            presented,
+            access_token::digest(replacement.expose()),
+            self.now_ms(),
+        ) else {
             self.end_session(&row.user_id, &row.device_id).await?;
             return Err(RefreshError::UnknownToken);
         };
