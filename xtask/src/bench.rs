@@ -111,7 +111,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         idle: 10_000 / part,
         fill: options.fill,
     };
-    reports.insert("gatehouse", gatehouse::measure(&workspace, &scale)?);
+    let mut report = gatehouse::measure(&workspace, &scale)?;
+    let floor = floor(&workspace, scale.messages)?;
+    report.phases.extend(floor.phases);
+    report.figures.extend(floor.figures);
+    reports.insert("gatehouse", report);
     if let Some(Other::Synapse) = options.against {
         heading("Synapse");
         // A tenth of the users and messages: the rest would take an hour and give the same rates.
@@ -136,6 +140,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Put the load on a running server.
 fn load(workspace: &Workspace, server: &Server, scale: &Scale) -> Result<Report> {
     let mut command = Command::new(workspace.root.join("target/release/gatehouse-load"));
+    command.arg("server");
     command.args(["--address", &server.address().to_string()]);
     command.args(["--pid", &server.pid().to_string()]);
     command.arg("--data-dir").arg(server.folder());

@@ -5,6 +5,7 @@
 
 mod connection;
 mod crowd;
+mod floor;
 mod process;
 mod report;
 mod scenario;
@@ -13,13 +14,34 @@ mod world;
 use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Result, bail};
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 
-use crate::{process::Process, scenario::Scale};
+use crate::{process::Process, report::Report, scenario::Scale};
 
-/// Put load on a homeserver on this machine, and measure it.
+/// The load of the benchmark.
 #[derive(Parser)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Put load on a homeserver on this machine, and measure it
+    Server(Target),
+    /// Measure what hashing, signing and committing alone cost
+    Floor {
+        /// An empty folder on the disk to measure
+        #[arg(long)]
+        folder: PathBuf,
+        /// How many events
+        #[arg(long, default_value_t = 10_000)]
+        events: usize,
+    },
+}
+
+#[derive(Args)]
+struct Target {
     /// Where the server listens; loopback only
     #[arg(long)]
     address: SocketAddr,
@@ -47,25 +69,31 @@ struct Arguments {
 }
 
 fn main() -> Result<()> {
-    let arguments = Arguments::parse();
-    if !arguments.address.ip().is_loopback() {
+    let report = match Arguments::parse().command {
+        Command::Server(target) => measure_server(target)?,
+        Command::Floor { folder, events } => floor::run(&folder, events)?,
+    };
+    println!("{}", serde_json::to_string(&report)?);
+    Ok(())
+}
+
+fn measure_server(target: Target) -> Result<Report> {
+    if !target.address.ip().is_loopback() {
         bail!(
             "{} is not a loopback address, and load goes nowhere else",
-            arguments.address
+            target.address
         );
     }
     let scale = Scale {
-        users: arguments.users,
-        large_room: arguments.large_room.min(arguments.users),
-        messages: arguments.messages,
-        idle: arguments.idle,
-        fill: arguments.fill,
+        users: target.users,
+        large_room: target.large_room.min(target.users),
+        messages: target.messages,
+        idle: target.idle,
+        fill: target.fill,
     };
-    let process = Process::new(arguments.pid, arguments.data_dir);
+    let process = Process::new(target.pid, target.data_dir);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let report = runtime.block_on(scenario::run(arguments.address, &process, &scale))?;
-    println!("{}", serde_json::to_string(&report)?);
-    Ok(())
+    runtime.block_on(scenario::run(target.address, &process, &scale))
 }

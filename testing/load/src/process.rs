@@ -33,6 +33,11 @@ impl Process {
         Ok((ticks()? + ticks()?) / TICKS_PER_SECOND)
     }
 
+    /// This process, for work that is measured in it.
+    pub(crate) fn own(data_dir: PathBuf) -> Self {
+        Self::new(std::process::id(), data_dir)
+    }
+
     /// MiB that are in memory now.
     pub(crate) fn resident_mib(&self) -> Result<f64> {
         let text = fs::read_to_string(format!("/proc/{}/status", self.pid)).context("the server has gone")?;
