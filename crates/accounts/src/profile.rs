@@ -98,8 +98,8 @@ impl Accounts {
         Ok(user.filter(|row| !row.deactivated).map(|_| Profile::default()))
     }
 
-    /// Sets a field; `null` takes it away. `displayname` and `avatar_url` take empty text for `null`, as clients of
-    /// all ages send it.
+    /// Sets a field. For `displayname`, `avatar_url` and `m.tz`, `null` and empty text take it away, as clients of
+    /// all ages send either.
     pub async fn set_profile_field(
         &self,
         user_id: &UserId,
@@ -108,6 +108,25 @@ impl Accounts {
     ) -> Result<ProfileChange, ProfileError> {
         check_key(key)?;
         let value = check_value(key, value)?;
+        self.change_profile(user_id, key, value).await
+    }
+
+    /// Takes a field away, if it is there.
+    pub async fn delete_profile_field(
+        &self,
+        user_id: &UserId,
+        key: &str,
+    ) -> Result<ProfileChange, ProfileError> {
+        check_key(key)?;
+        self.change_profile(user_id, key, None).await
+    }
+
+    async fn change_profile(
+        &self,
+        user_id: &UserId,
+        key: &str,
+        value: Option<Value>,
+    ) -> Result<ProfileChange, ProfileError> {
         self.active_user_row(user_id).await?;
         let row_key = (user_id.to_owned(),);
         for _ in 0..ATTEMPTS {
@@ -164,11 +183,11 @@ fn check_key(key: &str) -> Result<(), ProfileError> {
 }
 
 fn check_value(key: &str, value: Value) -> Result<Option<Value>, ProfileError> {
-    if value.is_null() {
-        return Ok(None);
-    }
     if !matches!(key, "displayname" | "avatar_url" | "m.tz") {
         return Ok(Some(value));
+    }
+    if value.is_null() {
+        return Ok(None);
     }
     let text = value.as_str().ok_or(ProfileError::NotAString)?;
     if key == "displayname" && text.chars().count() > MAX_DISPLAYNAME_CHARS {

@@ -48,7 +48,7 @@ async fn nobody_sees_or_renames_another_user_s_device() {
     assert!(matches!(seen, Err(DeviceError::NotFound)), "{seen:?}");
     house
         .accounts
-        .delete_devices(&bob.user_id, &[alice.device_id.clone()])
+        .delete_devices(&bob.user_id, std::slice::from_ref(&alice.device_id))
         .await
         .unwrap();
     assert!(house.is_valid(&alice).await);
@@ -58,11 +58,11 @@ async fn nobody_sees_or_renames_another_user_s_device() {
 async fn deleting_a_device_revokes_its_token_and_no_other() {
     let house = house();
     let first = house.user("alice").await;
-    let second = house.login("alice", &Default::default()).await;
+    let second = house.login("alice", &DeviceRequest::default()).await;
     assert!(house.is_valid(&first).await && house.is_valid(&second).await);
     house
         .accounts
-        .delete_devices(&first.user_id, &[first.device_id.clone()])
+        .delete_devices(&first.user_id, std::slice::from_ref(&first.device_id))
         .await
         .unwrap();
     assert!(!house.is_valid(&first).await);

@@ -7,7 +7,7 @@ async fn login_takes_a_localpart_or_a_user_id_in_any_case() {
     house.user("alice").await;
     for name in ["alice", "@alice:house.test", "Alice", "@ALICE:house.test"] {
         assert_eq!(
-            house.login(name, &Default::default()).await.user_id,
+            house.login(name, &DeviceRequest::default()).await.user_id,
             id("alice"),
             "{name}"
         );
@@ -29,7 +29,7 @@ async fn wrong_password_unknown_user_and_other_server_answer_alike() {
     for (name, password) in cases {
         let login = house
             .accounts
-            .login_with_password(name, &Secret::new(password), &Default::default())
+            .login_with_password(name, &Secret::new(password), &DeviceRequest::default())
             .await;
         assert!(
             matches!(login, Err(LoginError::InvalidCredentials)),
@@ -52,7 +52,7 @@ async fn e09_nobody_logs_in_to_an_account_without_password() {
             .login_with_password(
                 guest.user_id.as_str(),
                 &Secret::new(password),
-                &Default::default(),
+                &DeviceRequest::default(),
             )
             .await;
         assert!(matches!(login, Err(LoginError::InvalidCredentials)), "{login:?}");
@@ -78,10 +78,10 @@ async fn login_on_a_device_again_revokes_its_former_token() {
 async fn login_beyond_the_number_of_devices_is_refused() {
     let house = house_with(|config| config.max_devices = 2);
     house.user("alice").await;
-    house.login("alice", &Default::default()).await;
+    house.login("alice", &DeviceRequest::default()).await;
     let third = house
         .accounts
-        .login_with_password("alice", &Secret::new("secret"), &Default::default())
+        .login_with_password("alice", &Secret::new("secret"), &DeviceRequest::default())
         .await;
     let too_many = LoginError::Device(NewDeviceError::TooManyDevices);
     assert_eq!(third.unwrap_err().to_string(), too_many.to_string());
@@ -105,7 +105,7 @@ async fn login_renews_a_hash_of_other_parameters() {
     };
     assert!(hash().await.contains("m=19456,t=2,p=1"));
     let login = cheap
-        .login_with_password("alice", &Secret::new("secret"), &Default::default())
+        .login_with_password("alice", &Secret::new("secret"), &DeviceRequest::default())
         .await;
     assert!(login.is_ok());
     assert!(hash().await.contains("m=8,t=1,p=1"));

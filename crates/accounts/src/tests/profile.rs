@@ -27,6 +27,20 @@ async fn fields_are_set_and_taken_away() {
         let profile = house.accounts.profile(&alice).await.unwrap().unwrap();
         assert_eq!(profile.displayname(), None);
     }
+    set("org.example.pronouns", json!(null)).await;
+    let profile = house.accounts.profile(&alice).await.unwrap().unwrap();
+    assert_eq!(
+        profile.fields["org.example.pronouns"],
+        json!(null),
+        "a custom field may be null"
+    );
+    let deleted = house
+        .accounts
+        .delete_profile_field(&alice, "org.example.pronouns")
+        .await;
+    assert_eq!(deleted.unwrap(), ProfileChange::Changed);
+    let profile = house.accounts.profile(&alice).await.unwrap().unwrap();
+    assert_eq!(profile.fields.keys().collect::<Vec<_>>(), ["m.tz"]);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ async fn a_refreshable_access_token_expires_and_is_refreshed() {
     let login = refreshable(&house).await;
     assert_eq!(login.expires_in_ms, Some(300_000));
     assert!(house.is_valid(&login).await);
-    house.clock.advance(Duration::from_secs(300));
+    house.clock.advance(Duration::from_mins(5));
     let session = house.accounts.authenticate(login.access_token.expose()).await;
     assert!(matches!(session, Err(AuthError::Expired)), "{session:?}");
     let refresh_token = login.refresh_token.unwrap();
@@ -38,7 +38,7 @@ async fn a_refresh_token_works_again_within_the_grace_period_and_both_answers_ho
     let one = house.accounts.refresh(first.expose()).await.unwrap();
     house.clock.advance(Duration::from_secs(30));
     let two = house.accounts.refresh(first.expose()).await.unwrap();
-    house.clock.advance(Duration::from_secs(60));
+    house.clock.advance(Duration::from_mins(1));
     let three = house.accounts.refresh(one.refresh_token.expose()).await.unwrap();
     assert!(house.accounts.refresh(two.refresh_token.expose()).await.is_ok());
     assert!(house.accounts.refresh(three.refresh_token.expose()).await.is_ok());

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::{House, house, house_with, id};
-use crate::{RegistrationError, RegistrationTokenTerms, UiaError};
+use crate::{DeviceRequest, RegistrationError, RegistrationTokenTerms, UiaError};
 
 fn body(name: &str) -> serde_json::Value {
     json!({ "username": name, "password": "sesame", "auth": { "type": "m.login.dummy" } })
@@ -118,7 +118,7 @@ async fn closed_registration_refuses_and_guests_need_their_own_permission() {
         house.register(body("alice")).await,
         Err(RegistrationError::Closed)
     ));
-    let guest = house.accounts.register_guest(Default::default()).await;
+    let guest = house.accounts.register_guest(DeviceRequest::default()).await;
     assert!(matches!(guest, Err(RegistrationError::NoGuests)));
 }
 
@@ -141,7 +141,7 @@ async fn a_session_remembers_the_parameters_but_no_password() {
     assert_eq!(registered.login.unwrap().device_id, "xyzzy");
     let login = house
         .accounts
-        .login_with_password("alice", &crate::Secret::new("sesame"), &Default::default())
+        .login_with_password("alice", &crate::Secret::new("sesame"), &DeviceRequest::default())
         .await;
     assert!(login.is_ok());
     assert!(

@@ -1,5 +1,5 @@
 use super::{house, id};
-use crate::{AuthError, LoginError, Secret, UserError, UserMark, tests::house_with};
+use crate::{AuthError, DeviceRequest, LoginError, Secret, UserError, UserMark, tests::house_with};
 
 #[tokio::test]
 async fn w02_deactivated_user_cannot_log_in_or_use_a_token() {
@@ -9,10 +9,13 @@ async fn w02_deactivated_user_cannot_log_in_or_use_a_token() {
     assert!(!house.is_valid(&alice).await);
     let login = house
         .accounts
-        .login_with_password("alice", &Secret::new("secret"), &Default::default())
+        .login_with_password("alice", &Secret::new("secret"), &DeviceRequest::default())
         .await;
     assert!(matches!(login, Err(LoginError::InvalidCredentials)), "{login:?}");
-    let login = house.accounts.login_as(&alice.user_id, &Default::default()).await;
+    let login = house
+        .accounts
+        .login_as(&alice.user_id, &DeviceRequest::default())
+        .await;
     assert!(matches!(login, Err(LoginError::InvalidCredentials)), "{login:?}");
     let set = house
         .accounts
@@ -55,7 +58,7 @@ async fn a_locked_user_can_do_nothing_and_goes_on_when_unlocked() {
     assert!(matches!(session, Err(AuthError::Locked(_))), "{session:?}");
     let login = house
         .accounts
-        .login_with_password("alice", &Secret::new("secret"), &Default::default())
+        .login_with_password("alice", &Secret::new("secret"), &DeviceRequest::default())
         .await;
     assert!(matches!(login, Err(LoginError::Locked)), "{login:?}");
     house
