@@ -3,10 +3,12 @@
 //! Pure: no I/O, no async, and the time and the key are passed in. What a room version says is data from `ruma`;
 //! nothing here compares version numbers. It deliberately knows neither storage nor HTTP.
 //!
-//! Read in this order: [`room_version`], [`event`], [`build`], [`authorise`], [`redaction`], [`json`].
+//! Read in this order: [`room_version`], [`event`], [`build`], [`authorise`], [`redaction`], [`client_event`],
+//! [`json`].
 
 pub mod authorise;
 pub mod build;
+pub mod client_event;
 mod clock;
 pub mod event;
 pub mod json;
@@ -16,6 +18,7 @@ mod signing_key;
 
 pub use self::{
     build::{BuildError, Built, EventBuilder, NewEvent, Parents},
+    client_event::{ClientEvent, Unsigned},
     clock::Clock,
     event::{Event, EventParseError},
     redaction::redact,
