@@ -153,6 +153,28 @@ fn load(workspace: &Workspace, server: &Server, scale: &Scale) -> Result<Report>
     ] {
         command.args([name, &count.to_string()]);
     }
+    report_of(&mut command)
+}
+
+/// What hashing, signing and committing alone cost, on the disk of the scratch folder.
+fn floor(workspace: &Workspace, events: usize) -> Result<Report> {
+    let folder = workspace.scratch().join("bench/floor");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    let mut command = Command::new(workspace.root.join("target/release/gatehouse-load"));
+    command
+        .arg("floor")
+        .arg("--folder")
+        .arg(&folder)
+        .args(["--events", &events.to_string()]);
+    let report = report_of(&mut command)?;
+    fs::remove_dir_all(folder)?;
+    Ok(report)
+}
+
+fn report_of(command: &mut Command) -> Result<Report> {
     let output = command
         .stderr(std::process::Stdio::inherit())
         .output()
