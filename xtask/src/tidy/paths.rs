@@ -27,8 +27,13 @@ pub(crate) fn paths(tokens: &[Token]) -> Vec<Path> {
     found
 }
 
+/// `$crate::…` stands in a macro and is a path of whoever uses it.
 fn starts_path(tokens: &[Token], at: usize) -> bool {
-    tokens.get(at).is_some_and(|token| token.word().is_some()) && is_separator(tokens, at + 1)
+    let in_macro = at
+        .checked_sub(1)
+        .and_then(|before| tokens.get(before))
+        .is_some_and(|token| token.is_mark('$'));
+    !in_macro && tokens.get(at).is_some_and(|token| token.word().is_some()) && is_separator(tokens, at + 1)
 }
 
 fn is_separator(tokens: &[Token], at: usize) -> bool {
@@ -104,6 +109,11 @@ mod tests {
             "let a = tokio::fs::read(b)?; c.d(); e::<F>::g()",
             &["tokio::fs::read"],
         );
+    }
+
+    #[test]
+    fn paths_for_users_of_a_macro_are_not_ours() {
+        check("$crate::a::b(); crate::c", &["a::b", "crate::c"]);
     }
 
     #[test]
