@@ -7,8 +7,8 @@ use gatehouse_store::{Batch, Commit, CommitError, Direction, Key, Range, Store, 
 use ruma::{OwnedUserId, ServerName, UserId};
 
 use crate::{
-    Config, Unavailable, last_seen::LastSeen, names_in_progress::NamesInProgress, password_hash::Hasher,
-    session_cache::SessionCache, shared_secret::SpentNonces,
+    Config, Unavailable, names_in_progress::NamesInProgress, password_hash::Hasher, seen_devices::LastSeen,
+    session_cache::SessionCache, spent_nonces::SpentNonces,
 };
 
 /// How often an operation reads again after somebody else changed what it had read. More than this many writers of

@@ -11,6 +11,7 @@ use crate::{
     accounts::ATTEMPTS,
     random,
     refresh_token::REFRESHABLE_LIFETIME_MS,
+    seen_devices::LastSeenRow,
     tables::{DEVICES, LAST_SEEN},
 };
 
@@ -30,14 +31,6 @@ pub(crate) struct DeviceRow {
     created_ms: u64,
 }
 json_value!(DeviceRow);
-
-/// When and from where a device was last used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct LastSeenRow {
-    pub(crate) ts_ms: u64,
-    pub(crate) address: Option<String>,
-}
-json_value!(LastSeenRow);
 
 /// A device, as its owner sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]

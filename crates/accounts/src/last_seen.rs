@@ -1,14 +1,12 @@
 //! When and from where devices were last used: noted in memory, written in batches.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::net::IpAddr;
 
 use gatehouse_store::Batch;
-use parking_lot::Mutex;
-use ruma::{OwnedDeviceId, OwnedUserId};
 
 use crate::{
     Accounts, Unavailable,
-    devices::LastSeenRow,
+    seen_devices::LastSeenRow,
     session::Session,
     tables::{DEVICES, LAST_SEEN},
 };
@@ -18,24 +16,6 @@ const MAX_WAITING: usize = 50_000;
 
 /// How many rows one commit writes.
 const ROWS_PER_COMMIT: usize = 500;
-
-type Waiting = HashMap<(OwnedUserId, OwnedDeviceId), LastSeenRow>;
-
-/// What has been seen since the last flush.
-#[derive(Debug, Default)]
-pub(crate) struct LastSeen {
-    waiting: Mutex<Waiting>,
-}
-
-impl LastSeen {
-    pub(crate) fn get(&self, key: &(OwnedUserId, OwnedDeviceId)) -> Option<LastSeenRow> {
-        self.waiting.lock().get(key).cloned()
-    }
-
-    pub(crate) fn forget(&self, key: &(OwnedUserId, OwnedDeviceId)) {
-        self.waiting.lock().remove(key);
-    }
-}
 
 impl Accounts {
     /// Notes that the session is in use, at most once a minute. Costs no read or write of the store.

@@ -5,12 +5,13 @@
 //!
 //! What is secret is kept as a digest: tokens as SHA-256, passwords as Argon2id. A stolen database logs nobody in.
 //!
-//! Read in this order: [`users`], [`registration`], [`login`], [`session`] (what an access token stands for),
+//! Read in this order: [`users`], [`registration`], [`login`], [`session`] (what an access token stands for), `authentication`,
 //! [`refresh_token`], [`devices`], [`user_interactive`], then the rest.
 
 mod access_token;
 pub mod account_data;
 mod accounts;
+mod authentication;
 pub mod config;
 pub mod deactivation;
 pub mod devices;
@@ -28,9 +29,11 @@ pub mod refresh_token;
 pub mod registration;
 pub mod registration_tokens;
 mod secret;
+mod seen_devices;
 pub mod session;
 mod session_cache;
 pub mod shared_secret;
+mod spent_nonces;
 mod tables;
 pub mod tags;
 pub mod user_interactive;

@@ -3,10 +3,7 @@
 //! A nonce is made from the time and randomness and authenticated with the secret, so that it holds on every node
 //! that knows the secret and nothing need be stored to give one out.
 
-use std::collections::HashMap;
-
 use hmac::{Hmac, KeyInit, Mac};
-use parking_lot::Mutex;
 use sha1::Sha1;
 use sha2::Sha256;
 use thiserror::Error;
@@ -15,9 +12,6 @@ use crate::{Accounts, Secret, Unavailable, random};
 
 /// How long a nonce holds.
 const NONCE_LIFETIME_MS: u64 = 60_000;
-
-/// How many spent nonces are remembered until they expire. Only holders of the secret can spend one.
-const MAX_SPENT: usize = 10_000;
 
 /// Why a registration by shared secret was refused.
 #[derive(Debug, Clone, Error)]
@@ -53,12 +47,6 @@ pub struct SharedSecretRequest<'a> {
     pub user_type: Option<&'a str>,
     /// The code, in hexadecimal: HMAC-SHA1 over the fields, separated by zero bytes.
     pub mac: &'a str,
-}
-
-/// Nonces that have been used, with when they were made.
-#[derive(Debug, Default)]
-pub(crate) struct SpentNonces {
-    spent: Mutex<HashMap<String, u64>>,
 }
 
 impl Accounts {
@@ -118,13 +106,12 @@ impl Accounts {
     }
 
     fn spend_nonce(&self, nonce: &str, made_ms: u64) -> Result<(), SharedSecretError> {
-        let now_ms = self.now_ms();
-        let mut spent = self.nonces().spent.lock();
-        spent.retain(|_, made_ms| now_ms.saturating_sub(*made_ms) <= NONCE_LIFETIME_MS);
-        if spent.len() >= MAX_SPENT || spent.insert(nonce.to_owned(), made_ms).is_some() {
-            return Err(SharedSecretError::InvalidNonce);
+        let oldest_ms = self.now_ms().saturating_sub(NONCE_LIFETIME_MS);
+        if self.nonces().spend(nonce, made_ms, oldest_ms) {
+            Ok(())
+        } else {
+            Err(SharedSecretError::InvalidNonce)
         }
-        Ok(())
     }
 }
 

@@ -4,14 +4,9 @@ use gatehouse_store::{Position, Table};
 use ruma::{OwnedDeviceId, OwnedUserId};
 
 use crate::{
-    access_token::Digest,
-    devices::{DeviceRow, LastSeenRow},
-    profile::ProfileRow,
-    refresh_token::FamilyRow,
-    registration_tokens::RegistrationTokenRow,
-    session::AccessTokenRow,
-    user_interactive::SessionRow,
-    users::UserRow,
+    access_token::Digest, devices::DeviceRow, profile::ProfileRow, refresh_token::FamilyRow,
+    registration_tokens::RegistrationTokenRow, seen_devices::LastSeenRow, session::AccessTokenRow,
+    user_interactive::SessionRow, users::UserRow,
 };
 
 /// A user of this server. Never deleted, so that a name is never given twice.
