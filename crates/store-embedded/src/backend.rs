@@ -136,7 +136,9 @@ impl EmbeddedBackend {
 
 impl Drop for EmbeddedBackend {
     fn drop(&mut self) {
-        if let Some(committer) = self.stop() {
+        let committer = self.stop();
+        // A store that has failed may hold its committer up for ever.
+        if let Some(committer) = committer.filter(|_| self.shared.failure.borrow().is_none()) {
             // It only panics after it has told everybody that the store has failed.
             _ = committer.join();
         }
@@ -173,13 +175,7 @@ impl Backend for EmbeddedBackend {
 
     fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<Position, CommitError>> {
         let outcome = self.shared.queue.push(batch);
-        async move {
-            // The committer answers everything that it takes, unless it crashes.
-            outcome.await.unwrap_or_else(|_| {
-                Err(StoreError::Failed("the thread that writes has crashed".to_owned()).into())
-            })
-        }
-        .boxed()
+        committer::outcome(Arc::clone(&self.shared), outcome).boxed()
     }
 
     fn position(&self) -> Position {
@@ -198,13 +194,17 @@ impl Backend for EmbeddedBackend {
         let committer = self.stop();
         async move {
             let Some(committer) = committer else { return Ok(()) };
-            let ended = tokio::task::spawn_blocking(move || committer.join().is_ok()).await;
-            match (ended, &*self.shared.failure.borrow()) {
-                (Ok(true), None) => Ok(()),
-                (_, Some(reason)) => Err(StoreError::Failed(reason.clone())),
-                _ => Err(StoreError::Failed(
-                    "the thread that writes has crashed".to_owned(),
-                )),
+            let mut failure = self.shared.failure.subscribe();
+            let ended = tokio::task::spawn_blocking(move || committer.join().is_ok());
+            let ended = tokio::select! {
+                ended = ended => ended.unwrap_or(false),
+                // A store that has failed may hold its committer up for ever.
+                _ = failure.wait_for(Option::is_some) => false,
+            };
+            match &*self.shared.failure.borrow() {
+                Some(reason) => Err(StoreError::Failed(reason.clone())),
+                None if ended => Ok(()),
+                None => Err(committer::crashed()),
             }
         }
         .boxed()

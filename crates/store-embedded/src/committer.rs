@@ -1,23 +1,32 @@
 //! The one thread that writes: decide, write, sync, publish, notify, answer; in that order.
 
 use std::{
+    fs::File,
     path::PathBuf,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use fjall::{Database, Keyspace, PersistMode};
 use gatehouse_store::{Notice, Position, StoreError, group::Group, watch::Notifier};
-use parking_lot::RwLock;
-use tokio::sync::watch;
+use parking_lot::{Mutex, RwLock};
+use tokio::{
+    sync::{oneshot, watch},
+    time::sleep,
+};
 
 use crate::{
     failure, free_space,
     layout::{self, Tables},
     queue::{Outcome, Queue, Request},
 };
+
+/// A commit that takes longer than this may be held up by a failure in the background.
+const STUCK_AFTER: Duration = Duration::from_secs(3);
 
 /// What the committer and the readers share.
 pub(crate) struct Shared {
@@ -31,6 +40,9 @@ pub(crate) struct Shared {
     pub(crate) position: AtomicU64,
     pub(crate) path: PathBuf,
     pub(crate) reserve_bytes: u64,
+    pub(crate) look: Mutex<()>,
+    /// Held while the store is open. The last field: unlocked after the tree is closed.
+    pub(crate) _lock: File,
 }
 
 impl Shared {
@@ -46,6 +58,47 @@ impl Shared {
         }
         error
     }
+}
+
+/// Waits for a batch's outcome.
+pub(crate) async fn outcome(shared: Arc<Shared>, mut answer: oneshot::Receiver<Outcome>) -> Outcome {
+    let mut failure = shared.failure.subscribe();
+    let mut failed = pin!(async move {
+        failure
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|reason| reason.clone())
+    });
+    loop {
+        tokio::select! {
+            biased;
+            // The committer answers everything that it takes, unless it crashes.
+            outcome = &mut answer => return outcome.unwrap_or_else(|_| Err(crashed().into())),
+            Some(reason) = &mut failed => return Err(StoreError::Failed(reason).into()),
+            () = sleep(STUCK_AFTER) => look_for_failure(Arc::clone(&shared)).await,
+        }
+    }
+}
+
+/// When its own background work has failed, the tree may hold the committer up for ever, waiting for that work.
+async fn look_for_failure(shared: Arc<Shared>) {
+    let looked = tokio::task::spawn_blocking(move || {
+        let Some(_one_at_a_time) = shared.look.try_lock() else {
+            return;
+        };
+        // Writes nothing; it only tells whether anything has failed.
+        if let Err(error) = shared.database.persist(PersistMode::Buffer) {
+            shared.fail(&failure::of_write(&error));
+        }
+    });
+    // An error means that the runtime is shutting down.
+    _ = looked.await;
+}
+
+/// The committer is gone without a word.
+pub(crate) fn crashed() -> StoreError {
+    StoreError::Failed("the thread that writes has crashed; restart the server and report this".to_owned())
 }
 
 /// Commits groups until the queue is closed and empty.
@@ -147,7 +200,7 @@ fn size_of_write(write: &gatehouse_store::batch::Write) -> usize {
     write.key.len() + write.value.as_ref().map_or(0, Vec::len)
 }
 
-fn answer(reply: tokio::sync::oneshot::Sender<Outcome>, outcome: Outcome) {
+fn answer(reply: oneshot::Sender<Outcome>, outcome: Outcome) {
     // An error means that nobody waits for the outcome.
     _ = reply.send(outcome);
 }

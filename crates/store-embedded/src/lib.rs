@@ -8,7 +8,7 @@
 //! sync it takes nothing more until it is opened again, because nobody can tell what is on disk; it never tries
 //! the sync a second time.
 //!
-//! Read in this order: [`EmbeddedConfig`], `open`, `layout` (how tables share one tree), `queue` and `committer`
+//! Read in this order: [`EmbeddedConfig`], `open`, `journal` (what is looked at before the tree reads it), `layout` (how tables share one tree), `queue` and `committer`
 //! (how batches reach the disk), `backend` (reads), `failure` (how errors are told apart), `free_space`.
 
 mod backend;
@@ -16,6 +16,7 @@ mod committer;
 mod config;
 mod failure;
 mod free_space;
+mod journal;
 mod layout;
 mod open;
 mod queue;

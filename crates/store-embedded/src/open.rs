@@ -1,18 +1,22 @@
 use std::{
+    fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use fjall::{Database, KeyspaceCreateOptions, compaction::Leveled};
+use fjall::{CompressionType, Database, KeyspaceCreateOptions, PersistMode, compaction::Leveled};
 use gatehouse_store::watch::Notifier;
 use parking_lot::RwLock;
 use thiserror::Error;
 
-use crate::{EmbeddedConfig, committer::Shared, layout, queue::Queue};
+use crate::{EmbeddedConfig, committer::Shared, journal, layout, queue::Queue};
 
 /// The name of the one tree within the database.
 const ROWS: &str = "rows";
+
+/// The file that is locked while the store is open.
+const LOCK: &str = "in-use";
 
 /// Threads that write and merge tables in the background: one for each, so that a long merge holds up no write.
 const WORKERS: usize = 2;
@@ -51,6 +55,17 @@ pub enum OpenError {
     /// The store's own rows do not decode.
     #[error("the store is damaged: {0} cannot be read; restore the data directory from a backup")]
     Layout(&'static str),
+    /// Commits in the middle of the journal do not decode. Nothing was changed.
+    #[error(
+        "the store is damaged: {path} cannot be read from byte {offset} on, and there are commits after that; \
+         restore the data directory from a backup"
+    )]
+    Journal {
+        /// The journal.
+        path: PathBuf,
+        /// Where the first commit begins that cannot be read.
+        offset: u64,
+    },
     /// The files do not decode.
     #[error("the store is damaged: {0}; restore the data directory from a backup")]
     Damaged(fjall::Error),
@@ -65,13 +80,30 @@ impl From<fjall::Error> for OpenError {
     }
 }
 
+/// Keeps other processes away while it is held.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    fs::create_dir_all(path).map_err(OpenError::Io)?;
+    let file = File::create(path.join(LOCK)).map_err(OpenError::Io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked {
+            path: path.to_owned(),
+        }),
+        Err(TryLockError::Error(error)) => Err(OpenError::Io(error)),
+    }
+}
+
 /// Opens the tree and recovers what was committed.
 pub(crate) fn open(path: &Path, config: &EmbeddedConfig) -> Result<Shared, OpenError> {
+    let lock = lock(path)?;
+    journal::repair(path)?;
     let database = Database::builder(path)
         .cache_size(config.cache_bytes)
         .worker_threads(WORKERS)
         .max_journaling_size(JOURNAL_BYTES)
         .manual_journal_persist(true)
+        // The tree checks a compressed journal by compressing it again, which another version may do otherwise.
+        .journal_compression(CompressionType::None)
         .open()
         .map_err(|error| match error {
             fjall::Error::Locked => OpenError::Locked {
@@ -86,6 +118,8 @@ pub(crate) fn open(path: &Path, config: &EmbeddedConfig) -> Result<Shared, OpenE
             .compaction_strategy(Arc::new(Leveled::default().with_table_target_size(TABLE_BYTES)))
     })?;
     let recovered = layout::recover(&database.snapshot(), &rows)?;
+    // From now on at most one batch is ever written without having been synced.
+    database.persist(PersistMode::SyncAll)?;
     Ok(Shared {
         database,
         rows,
@@ -96,5 +130,7 @@ pub(crate) fn open(path: &Path, config: &EmbeddedConfig) -> Result<Shared, OpenE
         position: recovered.position.number().into(),
         path: path.to_owned(),
         reserve_bytes: config.reserve_bytes,
+        look: parking_lot::Mutex::new(()),
+        _lock: lock,
     })
 }
