@@ -62,12 +62,13 @@ impl Store {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let workspace = Workspace::load()?;
     let runner = Runner::find();
+    std::fs::create_dir_all(workspace.scratch())?;
     heading("clients: scratch environments for matrix-nio, matrix-client and matrix-js-sdk");
     clients::prepare(&workspace)?;
 
     // The conformance suite of store-postgres needs a database in every run, not only in the last step.
     heading("postgres: a throw-away cluster");
-    let postgres = Postgres::start(&workspace.scratch().join("postgres"))?;
+    let postgres = Postgres::start(&workspace.scratch().join("postgres-folder"))?;
 
     let mut failed = Vec::new();
     let filter = options.filter.as_deref();
