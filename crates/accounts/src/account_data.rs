@@ -147,6 +147,7 @@ impl Accounts {
         change: impl Fn(Option<&str>) -> String,
     ) -> Result<Position, AccountDataError> {
         let key = data_key(user_id, room_id, kind);
+        let _turn = self.turns().turn(user_id).await;
         for _ in 0..ATTEMPTS {
             let stored = self.get(&ACCOUNT_DATA, &key).await?;
             let content = change(stored.as_ref().map(|(_, content)| content.as_str()));

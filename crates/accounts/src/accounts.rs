@@ -7,8 +7,8 @@ use gatehouse_store::{Batch, Commit, CommitError, Direction, Key, Range, Store, 
 use ruma::{OwnedUserId, ServerName, UserId};
 
 use crate::{
-    Config, Unavailable, names_in_progress::NamesInProgress, password_hash::Hasher, seen_devices::LastSeen,
-    session_cache::SessionCache, spent_nonces::SpentNonces,
+    Config, Unavailable, password_hash::Hasher, seen_devices::LastSeen, session_cache::SessionCache,
+    spent_nonces::SpentNonces, user_turns::UserTurns,
 };
 
 /// How often an operation reads again after somebody else changed what it had read. More than this many writers of
@@ -28,7 +28,7 @@ struct Inner {
     hasher: Hasher,
     sessions: SessionCache,
     last_seen: LastSeen,
-    names: NamesInProgress,
+    turns: UserTurns,
     nonces: SpentNonces,
 }
 
@@ -52,7 +52,7 @@ impl Accounts {
                 hasher,
                 sessions: SessionCache::new(),
                 last_seen: LastSeen::default(),
-                names: NamesInProgress::default(),
+                turns: UserTurns::default(),
                 nonces: SpentNonces::default(),
             }),
         }
@@ -93,8 +93,8 @@ impl Accounts {
         &self.inner.last_seen
     }
 
-    pub(crate) fn names(&self) -> &NamesInProgress {
-        &self.inner.names
+    pub(crate) fn turns(&self) -> &UserTurns {
+        &self.inner.turns
     }
 
     pub(crate) fn nonces(&self) -> &SpentNonces {

@@ -54,6 +54,7 @@ impl Accounts {
         let (half, _) = digest.split_at(16);
         let key = (user_id.to_owned(), URL_SAFE_NO_PAD.encode(half));
         let user = (user_id.to_owned(),);
+        let _turn = self.turns().turn(user_id).await;
         for _ in 0..ATTEMPTS {
             if self.get(&FILTERS, &key).await?.is_some() {
                 return Ok(key.1);

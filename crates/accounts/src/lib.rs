@@ -20,7 +20,6 @@ pub mod filters;
 mod last_seen;
 pub mod login;
 pub mod logout;
-mod names_in_progress;
 pub mod password_hash;
 pub mod passwords;
 pub mod profile;
@@ -37,6 +36,7 @@ mod spent_nonces;
 mod tables;
 pub mod tags;
 pub mod user_interactive;
+mod user_turns;
 pub mod username;
 pub mod users;
 

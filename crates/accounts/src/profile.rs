@@ -128,6 +128,7 @@ impl Accounts {
         value: Option<Value>,
     ) -> Result<ProfileChange, ProfileError> {
         self.active_user_row(user_id).await?;
+        let _turn = self.turns().turn(user_id).await;
         let row_key = (user_id.to_owned(),);
         for _ in 0..ATTEMPTS {
             let row = self.get(&PROFILES, &row_key).await?;

@@ -132,7 +132,7 @@ impl Accounts {
             .map(|name| self.new_user_id(name))
             .transpose()?;
         let turn = match &wanted {
-            Some(user_id) => Some(self.names().turn(user_id).await),
+            Some(user_id) => Some(self.turns().turn(user_id).await),
             None => None,
         };
         if let Some(user_id) = &wanted {
@@ -187,7 +187,7 @@ impl Accounts {
         device: Option<&DeviceRequest>,
     ) -> Result<Registered, RegistrationError> {
         let user_id = self.new_user_id(user.username)?;
-        let _turn = self.names().turn(&user_id).await;
+        let _turn = self.turns().turn(&user_id).await;
         self.check_free(&user_id).await?;
         let hash = match user.password {
             Some(password) => Some(self.hash_new_password(password).await?),

@@ -1,52 +1,52 @@
-//! One registration of a name at a time.
+//! One change at a time for each user.
 //!
-//! The commit decides who gets a name; this only keeps a hundred hopefuls of one name from hashing a hundred
-//! passwords to find out.
+//! Commits decide; this only keeps the requests of one node from conflicting over a user's row again and again, and
+//! a hundred hopefuls of one name from hashing a hundred passwords to find out.
 
 use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
-use ruma::OwnedUserId;
+use ruma::{OwnedUserId, UserId};
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
-/// At this many names, those that nobody waits for any more are dropped: a waiter that went away leaves its name.
+/// At this many users, those that nobody waits for any more are dropped: a waiter that went away leaves its user.
 const SWEEP_AT: usize = 1_000;
 
 type Turns = Arc<Mutex<HashMap<OwnedUserId, Arc<Turn<()>>>>>;
 
-/// The names that somebody is registering just now.
+/// The users of whom something is being changed just now.
 #[derive(Debug, Default)]
-pub(crate) struct NamesInProgress {
+pub(crate) struct UserTurns {
     turns: Turns,
 }
 
-/// Held while registering a name.
+/// Held while changing something.
 #[derive(Debug)]
-pub(crate) struct NameTurn {
+pub(crate) struct UserTurn {
     turns: Turns,
     user_id: OwnedUserId,
     guard: Option<OwnedMutexGuard<()>>,
 }
 
-impl NamesInProgress {
-    /// Waits until nobody else is registering this name.
-    pub(crate) async fn turn(&self, user_id: &OwnedUserId) -> NameTurn {
+impl UserTurns {
+    /// Waits until nobody else is changing something of this user.
+    pub(crate) async fn turn(&self, user_id: &UserId) -> UserTurn {
         let turn = {
             let mut turns = self.turns.lock();
             if turns.len() >= SWEEP_AT {
                 turns.retain(|_, turn| Arc::strong_count(turn) > 1);
             }
-            Arc::clone(turns.entry(user_id.clone()).or_default())
+            Arc::clone(turns.entry(user_id.to_owned()).or_default())
         };
-        NameTurn {
+        UserTurn {
             turns: Arc::clone(&self.turns),
-            user_id: user_id.clone(),
+            user_id: user_id.to_owned(),
             guard: Some(turn.lock_owned().await),
         }
     }
 }
 
-impl Drop for NameTurn {
+impl Drop for UserTurn {
     fn drop(&mut self) {
         self.guard = None;
         let mut turns = self.turns.lock();
