@@ -74,8 +74,9 @@ impl Filter {
     /// Reads a filter object. Unknown fields are ignored; known ones of the wrong type are an error.
     pub fn parse(text: &str) -> Result<Self, InvalidFilter> {
         // By way of a value, so that an array in place of an object is an error.
-        let value: Value = serde_json::from_str(text).map_err(|_| InvalidFilter::NotJson)?;
+        let mut value: Value = serde_json::from_str(text).map_err(|_| InvalidFilter::NotJson)?;
         only_objects(&value)?;
+        without_nulls(&mut value);
         serde_json::from_value(value).map_err(|error| InvalidFilter::NotAFilter(error.to_string()))
     }
 }
@@ -95,12 +96,23 @@ fn only_objects(filter: &Value) -> Result<(), InvalidFilter> {
         return Err(InvalidFilter::NotAFilter("it must be an object".to_owned()));
     }
     for part in PARTS {
-        if filter.pointer(part).is_some_and(|part| !part.is_object()) {
+        if filter
+            .pointer(part)
+            .is_some_and(|part| !part.is_object() && !part.is_null())
+        {
             let name = part.trim_start_matches('/').replace('/', ".");
             return Err(InvalidFilter::NotAFilter(format!("{name} must be an object")));
         }
     }
     Ok(())
+}
+
+/// Takes out what is null: clients send null for what they do not set.
+fn without_nulls(value: &mut Value) {
+    if let Value::Object(fields) = value {
+        fields.retain(|_, field| !field.is_null());
+        fields.values_mut().for_each(without_nulls);
+    }
 }
 
 impl RoomFilter {
@@ -150,6 +162,14 @@ mod tests {
         assert_eq!(filter.room.timeline_limit(), 3);
         assert!(!filter.account_data.admits_type("m.direct"));
         assert!(!filter.room.admits(room_id!("!q:s")));
+    }
+
+    #[test]
+    fn null_is_the_same_as_absent() {
+        let filter = Filter::parse(
+            r#"{"event_format":null,"room":{"include_leave":null,"timeline":{"limit":null},"state":null}}"#,
+        );
+        assert_eq!(filter, Ok(Filter::default()));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(crate) enum View {
     Nothing,
 }
 
-impl Memberships<'_> {
+impl<'a> Memberships<'a> {
     /// What a sync with this `since` shows.
     pub(crate) fn view(self, since: Option<Position>) -> View {
         match self.0.last() {
@@ -105,9 +105,12 @@ impl Memberships<'_> {
         }
     }
 
-    /// The leaves and bans that end no stay in the room, after the last stay: shown beside the room's events.
-    pub(crate) fn own_after(self, position: Position) -> Vec<Position> {
-        self.endings().filter(|at| *at > position).collect()
+    /// The leaves and bans after one position, up to and including another: after the last stay they end none, and
+    /// are shown beside the room's events.
+    pub(crate) fn own_between(self, after: Position, through: Position) -> Vec<Position> {
+        self.endings()
+            .filter(|at| *at > after && *at <= through)
+            .collect()
     }
 
     /// Where a client that has synced up to `since` was told of everything: the end of the last stay before.
@@ -133,11 +136,15 @@ impl Memberships<'_> {
     }
 
     fn joined_at(self, position: Position) -> bool {
+        self.at(position) == Some(&MembershipState::Join)
+    }
+
+    /// The membership just after the event at this position.
+    fn at(self, position: Position) -> Option<&'a MembershipState> {
         let count = self.0.partition_point(|(at, _)| *at <= position);
-        count
-            .checked_sub(1)
-            .and_then(|index| self.0.get(index))
-            .is_some_and(|(_, membership)| *membership == MembershipState::Join)
+        self.0
+            .get(count.checked_sub(1)?)
+            .map(|(_, membership)| membership)
     }
 }
 

@@ -1,0 +1,175 @@
+//! One sync of one user: what every part of the response needs to know.
+
+use std::collections::HashSet;
+
+use gatehouse_events::ClientEvent;
+use gatehouse_rooms::{
+    StoredEvent,
+    history_visibility::VisibilityTimeline,
+    present::{Detail, Viewer},
+};
+use gatehouse_store::Position;
+use ruma::{DeviceId, OwnedUserId, RoomId, UserId};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    Sync,
+    error::SyncError,
+    event_fields::keep_fields,
+    filter::{EventFormat, Filter},
+    members_sent::Device,
+    response::RawEvent,
+};
+
+/// The account data that lists whom the user ignores.
+const IGNORED_USERS: &str = "m.ignored_user_list";
+
+/// What is read: everything after `since`, up to and including `now`.
+pub(crate) struct Reading<'a> {
+    pub(crate) sync: &'a Sync,
+    pub(crate) user: &'a UserId,
+    pub(crate) device: &'a DeviceId,
+    pub(crate) since: Option<Position>,
+    pub(crate) now: Position,
+    pub(crate) filter: &'a Filter,
+    /// Users of whom only state is shown.
+    pub(crate) ignored: HashSet<OwnedUserId>,
+}
+
+impl<'a> Reading<'a> {
+    pub(crate) async fn new(
+        sync: &'a Sync,
+        (user, device): (&'a UserId, &'a DeviceId),
+        (since, now): (Option<Position>, Position),
+        filter: &'a Filter,
+    ) -> Result<Self, SyncError> {
+        Ok(Self {
+            sync,
+            user,
+            device,
+            since,
+            now,
+            filter,
+            ignored: ignored_users(sync, user).await?,
+        })
+    }
+
+    /// Where what is read begins.
+    pub(crate) fn after(&self) -> Position {
+        self.since.unwrap_or(Position::ZERO)
+    }
+
+    /// The device, for what it was sent before.
+    pub(crate) fn device(&self) -> Device<'a> {
+        Device {
+            user: self.user,
+            id: self.device,
+            since: self.since,
+        }
+    }
+
+    /// The events as the filter wants them sent; what names their room stands around them.
+    pub(crate) async fn encode(
+        &self,
+        sight: &VisibilityTimeline,
+        events: Vec<StoredEvent>,
+        detail: Detail,
+    ) -> Result<Vec<RawEvent>, SyncError> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let encoded: Vec<RawEvent> = match self.filter.event_format {
+            EventFormat::Federation => self.federation_form(&events).await?,
+            EventFormat::Client => {
+                let events = self.present(sight, events, detail).await?;
+                let events = events.into_iter().map(ClientEvent::without_room_id);
+                events.filter_map(|event| raw(&event)).collect()
+            }
+        };
+        Ok(match &self.filter.event_fields {
+            None => encoded,
+            Some(paths) => {
+                let kept = encoded.iter().map(|event| keep_fields(event, paths));
+                kept.flatten().collect()
+            }
+        })
+    }
+
+    /// The events as they are sent where nothing else names their room.
+    pub(crate) async fn encode_with_room(
+        &self,
+        sight: &VisibilityTimeline,
+        events: Vec<StoredEvent>,
+        detail: Detail,
+    ) -> Result<Vec<RawEvent>, SyncError> {
+        let events = self.present(sight, events, detail).await?;
+        Ok(events.iter().filter_map(raw).collect())
+    }
+
+    async fn present(
+        &self,
+        sight: &VisibilityTimeline,
+        events: Vec<StoredEvent>,
+        detail: Detail,
+    ) -> Result<Vec<ClientEvent>, SyncError> {
+        let viewer = Viewer {
+            user: self.user,
+            device: Some(self.device),
+        };
+        Ok(self.sync.rooms().present(viewer, sight, events, detail).await?)
+    }
+
+    async fn federation_form(&self, events: &[StoredEvent]) -> Result<Vec<RawEvent>, SyncError> {
+        let Some(first) = events.first() else {
+            return Ok(Vec::new());
+        };
+        let positions: Vec<_> = events.iter().map(|event| event.position).collect();
+        let pdus = self.sync.rooms().pdus(&first.event.room_id, &positions).await?;
+        Ok(pdus
+            .into_iter()
+            .filter_map(|pdu| RawValue::from_string(pdu).ok())
+            .collect())
+    }
+
+    /// Whether the timeline leaves the event out because its sender is ignored.
+    pub(crate) fn ignores(&self, event: &StoredEvent) -> bool {
+        !self.ignored.is_empty() && event.state_key().is_none() && self.ignored.contains(event.sender())
+    }
+
+    /// The user's own data that changed, of all rooms and of none.
+    pub(crate) async fn account_data(&self) -> Result<Vec<gatehouse_accounts::AccountData>, SyncError> {
+        let accounts = self.sync.accounts();
+        let mut data = match self.since {
+            Some(since) => accounts.account_data_since(self.user, since, self.now).await?,
+            None => accounts.all_account_data(self.user).await?,
+        };
+        // What changed after `now` is in the next response; until then this is what it was, or nothing.
+        data.retain(|data| data.position <= self.now);
+        Ok(data)
+    }
+
+    /// Whether the user may see the room's part of the response at all.
+    pub(crate) fn admits_room(&self, room: &RoomId) -> bool {
+        self.filter.room.admits(room)
+    }
+}
+
+/// Serialises an event.
+pub(crate) fn raw(event: &impl serde::Serialize) -> Option<RawEvent> {
+    // Events are plain data: this cannot fail.
+    serde_json::value::to_raw_value(event).ok()
+}
+
+async fn ignored_users(sync: &Sync, user: &UserId) -> Result<HashSet<OwnedUserId>, SyncError> {
+    #[derive(Deserialize)]
+    struct Content {
+        ignored_users: std::collections::HashMap<OwnedUserId, serde::de::IgnoredAny>,
+    }
+    let data = sync.accounts().account_data(user, None, IGNORED_USERS).await?;
+    // Content that is not as it should be ignores nobody.
+    let content = data.and_then(|data| serde_json::from_str::<Content>(data.content.get()).ok());
+    Ok(content.map_or_else(HashSet::new, |content| {
+        content.ignored_users.into_keys().collect()
+    }))
+}

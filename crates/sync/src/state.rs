@@ -1,0 +1,232 @@
+//! The state that goes with a piece of timeline.
+//!
+//! With `state`, a client takes the state before the piece and applies the piece's events; with `state_after`, it
+//! takes what it is given and does not look at the piece. Both must end at the room's state at the piece's end, so
+//! `state` also holds what the piece leaves out.
+
+use std::collections::{BTreeSet, HashMap};
+
+use gatehouse_rooms::{StoredEvent, history_visibility::VisibilityTimeline, present::Detail};
+use gatehouse_store::Position;
+use ruma::{OwnedUserId, RoomId};
+
+use crate::{
+    error::SyncError,
+    reading::Reading,
+    response::State,
+    timeline::{Piece, Span},
+    view::StateWanted,
+};
+
+const MEMBER: &str = "m.room.member";
+
+/// Which of the two a request wants.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StateForm {
+    /// `state`: as it was before the timeline.
+    #[default]
+    Before,
+    /// `state_after`: as it is after the timeline.
+    After,
+}
+
+impl StateForm {
+    fn of(self, events: Vec<crate::response::RawEvent>) -> State {
+        match self {
+            Self::Before => State::Before(events),
+            Self::After => State::After(events),
+        }
+    }
+}
+
+/// A state key, and what of it changed.
+type Changes = HashMap<(String, String), Change>;
+
+#[derive(Debug, Clone, Copy)]
+struct Change {
+    last: Position,
+    /// The last one that lies before the piece.
+    before_piece: Option<Position>,
+}
+
+impl Reading<'_> {
+    /// The state for a piece. `heroes` are members that the client is to know besides those who sent something.
+    pub(crate) async fn state(
+        &self,
+        (room, sight): (&RoomId, &VisibilityTimeline),
+        (span, piece): (Span, &Piece),
+        (wanted, form): (StateWanted, StateForm),
+        heroes: &[OwnedUserId],
+    ) -> Result<State, SyncError> {
+        let filter = &self.filter.room.state;
+        if wanted == StateWanted::None || filter.admits_nothing() || !filter.admits_room(room) {
+            return Ok(form.of(Vec::new()));
+        }
+        let mut events = match wanted {
+            StateWanted::Full => self.full_state(room, span, piece, form).await?,
+            StateWanted::ChangesAfter(since) => self.changed_state(room, since, span, piece, form).await?,
+            StateWanted::None => Vec::new(),
+        };
+        if filter.lazy_load_members {
+            let members = self
+                .lazy_members(room, span, piece, (wanted, form), heroes, &events)
+                .await?;
+            events.extend(members);
+        }
+        events.retain(|event| filter.admits(event.candidate()));
+        if filter.lazy_load_members {
+            self.record_members(room, piece, &events);
+        }
+        events.sort_unstable_by_key(|event| event.position);
+        Ok(form.of(self.encode(sight, events, Detail::State).await?))
+    }
+
+    /// All of the state; without members when they are loaded lazily.
+    async fn full_state(
+        &self,
+        room: &RoomId,
+        span: Span,
+        piece: &Piece,
+        form: StateForm,
+    ) -> Result<Vec<StoredEvent>, SyncError> {
+        let rooms = self.sync.rooms();
+        let mut events = if self.filter.room.state.lazy_load_members {
+            rooms.state_without_members_at(room, span.through).await?
+        } else {
+            rooms.state_at(room, span.through).await?
+        };
+        if form == StateForm::After {
+            return Ok(events);
+        }
+        // What the piece sets, as it was before.
+        let in_piece = piece.positions();
+        let mut replaced = Vec::new();
+        events.retain(|event| {
+            let set_in_piece = in_piece.contains(&event.position);
+            if set_in_piece && let Some(state_key) = event.state_key() {
+                replaced.push((event.kind().to_owned(), state_key.to_owned()));
+            }
+            !set_in_piece
+        });
+        if piece.start > Position::ZERO {
+            for (kind, state_key) in replaced {
+                events.extend(rooms.state_event_at(room, &kind, &state_key, piece.start).await?);
+            }
+        }
+        Ok(events)
+    }
+
+    /// What changed of the state since the client knew it.
+    async fn changed_state(
+        &self,
+        room: &RoomId,
+        since: Position,
+        span: Span,
+        piece: &Piece,
+        form: StateForm,
+    ) -> Result<Vec<StoredEvent>, SyncError> {
+        if piece.has_all_state && piece.start <= since {
+            return Ok(match form {
+                StateForm::Before => Vec::new(),
+                StateForm::After => last_of_each_key(&piece.events),
+            });
+        }
+        let in_piece = piece.positions();
+        let changes = self.changes(room, (since, span.through), piece.start).await?;
+        let positions: Vec<_> = changes
+            .into_values()
+            .filter_map(|change| match form {
+                StateForm::Before if in_piece.contains(&change.last) => change.before_piece,
+                StateForm::Before | StateForm::After => Some(change.last),
+            })
+            .collect();
+        Ok(self.sync.rooms().events_at(room, &positions).await?)
+    }
+
+    async fn changes(
+        &self,
+        room: &RoomId,
+        (after, through): (Position, Position),
+        piece_start: Position,
+    ) -> Result<Changes, SyncError> {
+        let mut changes = Changes::new();
+        let rooms = self.sync.rooms();
+        for found in rooms.state_changes(room, after, through, usize::MAX).await? {
+            let before_piece = (found.position <= piece_start).then_some(found.position);
+            let change = changes.entry((found.kind, found.state_key)).or_insert(Change {
+                last: found.position,
+                before_piece: None,
+            });
+            change.last = found.position;
+            change.before_piece = before_piece.or(change.before_piece);
+        }
+        Ok(changes)
+    }
+
+    /// The members that lazy loading adds: those who sent something, the heroes, and with all of the state the user.
+    async fn lazy_members(
+        &self,
+        room: &RoomId,
+        span: Span,
+        piece: &Piece,
+        (wanted, form): (StateWanted, StateForm),
+        heroes: &[OwnedUserId],
+        known: &[StoredEvent],
+    ) -> Result<Vec<StoredEvent>, SyncError> {
+        let mut members: BTreeSet<OwnedUserId> = heroes.iter().cloned().collect();
+        members.extend(piece.events.iter().map(|event| event.sender().to_owned()));
+        if wanted == StateWanted::Full {
+            members.insert(self.user.to_owned());
+        }
+        for event in known.iter().filter(|event| event.kind() == MEMBER) {
+            members.retain(|member| event.state_key() != Some(member.as_str()));
+        }
+        let rooms = self.sync.rooms();
+        let mut events = rooms.members_at(room, members, span.through).await?;
+        if form == StateForm::Before {
+            let in_piece = piece.positions();
+            let (replaced, others): (Vec<_>, Vec<_>) = events
+                .into_iter()
+                .partition(|event| in_piece.contains(&event.position));
+            let replaced = replaced.iter().filter_map(member);
+            events = others;
+            events.extend(rooms.members_at(room, replaced, piece.start).await?);
+        }
+        if wanted != StateWanted::Full && !self.filter.room.state.include_redundant_members {
+            let sent = self.sync.members_sent();
+            let device = self.device();
+            events.retain(|event| {
+                member(event).is_none_or(|member| !sent.has(device, room, &member, event.event_id()))
+            });
+        }
+        Ok(events)
+    }
+
+    /// Remembers which members the device is sent, in the state and in the timeline.
+    fn record_members(&self, room: &RoomId, piece: &Piece, state: &[StoredEvent]) {
+        let sent = self.sync.members_sent();
+        for event in state.iter().chain(&piece.events) {
+            if let Some(member) = member(event) {
+                sent.record(self.device(), room, &member, event.event_id(), self.now);
+            }
+        }
+    }
+}
+
+fn member(event: &StoredEvent) -> Option<OwnedUserId> {
+    if event.kind() == MEMBER {
+        event.state_key()?.try_into().ok()
+    } else {
+        None
+    }
+}
+
+fn last_of_each_key(events: &[StoredEvent]) -> Vec<StoredEvent> {
+    let mut last = HashMap::new();
+    for event in events {
+        if let Some(state_key) = event.state_key() {
+            last.insert((event.kind(), state_key), event);
+        }
+    }
+    last.into_values().cloned().collect()
+}
