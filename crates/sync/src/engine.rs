@@ -2,10 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gatehouse_accounts::Accounts;
+use gatehouse_accounts::{Accounts, DeviceError};
 use gatehouse_rooms::Rooms;
 use gatehouse_store::{Position, Store};
-use ruma::{OwnedRoomId, UserId};
+use ruma::{DeviceId, OwnedRoomId, UserId};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
@@ -96,7 +96,7 @@ impl Sync {
     /// lists of the rooms.
     pub(crate) async fn poll<T>(
         &self,
-        user: &UserId,
+        (user, device): (&UserId, &DeviceId),
         timeout: Duration,
         answer: impl AsyncFn(Position) -> Result<Answer<T>, SyncError>,
     ) -> Result<T, SyncError> {
@@ -123,6 +123,13 @@ impl Sync {
             };
             if timeout_at(deadline, waiter.woken()).await.is_err() || self.follower().is_closed() {
                 return Ok(response);
+            }
+            drop(waiter);
+            // What woke it may be the end of its session.
+            match self.accounts().device(user, device).await {
+                Ok(_) => {}
+                Err(DeviceError::Unavailable(error)) => return Err(error.into()),
+                Err(_) => return Err(SyncError::LoggedOut),
             }
         }
     }

@@ -14,6 +14,9 @@ pub enum SyncError {
     /// The user has stored no filter with this id.
     #[error("there is no filter with this id; store it again, and use the id that you are given")]
     UnknownFilter,
+    /// The device was logged out while it waited.
+    #[error("this device was logged out; log in again")]
+    LoggedOut,
     /// The user may not look into the room that was asked for.
     #[error("you are not in this room; join it to see what happens in it")]
     NotInRoom,

@@ -8,7 +8,7 @@ use std::{
 use gatehouse_accounts::AccountData;
 use gatehouse_rooms::{present::Detail, token::Token};
 use gatehouse_store::Position;
-use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId, events::room::member::MembershipState};
+use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId, UserId, events::room::member::MembershipState};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
@@ -53,10 +53,19 @@ impl Sync {
     pub async fn sync(&self, request: &Request) -> Result<Response, SyncError> {
         let at_once = request.since.is_none() || request.full_state;
         let timeout = if at_once { Duration::ZERO } else { request.timeout };
-        self.poll(&request.user, timeout, async |now| {
-            self.answer(request, now).await
-        })
-        .await
+        let reader = (&*request.user, &*request.device);
+        self.poll(reader, timeout, async |now| self.answer(request, now).await)
+            .await
+    }
+
+    /// A filter that the user has stored.
+    pub async fn stored_filter(&self, user: &UserId, id: &str) -> Result<Filter, SyncError> {
+        let text = self
+            .accounts()
+            .filter(user, id)
+            .await?
+            .ok_or(SyncError::UnknownFilter)?;
+        Ok(Filter::parse(&text)?)
     }
 
     async fn answer(&self, request: &Request, now: Position) -> Result<Answer<Response>, SyncError> {

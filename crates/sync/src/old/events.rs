@@ -59,7 +59,8 @@ impl Sync {
         let from = request
             .from
             .map_or_else(|| self.store().position(), Token::position);
-        self.poll(&request.user, request.timeout, async |now| {
+        let reader = (&*request.user, &*request.device);
+        self.poll(reader, request.timeout, async |now| {
             self.events_until(request, from.min(now), now).await
         })
         .await

@@ -1,0 +1,76 @@
+//! Syncing.
+
+use std::time::Duration;
+
+use axum::{Json, Router, extract::State, routing::get};
+use gatehouse_http::{ApiError, Query, Requester};
+use gatehouse_rooms::token::Token;
+use gatehouse_sync::{Filter, Request, Response, StateForm};
+use serde::Deserialize;
+
+use crate::{ClientApi, sync_errors::sync_error};
+
+pub(crate) fn routes() -> Router<ClientApi> {
+    Router::new().route("/sync", get(sync))
+}
+
+#[derive(Debug, Deserialize)]
+struct SyncQuery {
+    filter: Option<String>,
+    since: Option<String>,
+    full_state: Option<bool>,
+    #[serde(rename = "set_presence")]
+    _set_presence: Option<String>,
+    timeout: Option<u64>,
+    use_state_after: Option<bool>,
+}
+
+/// `GET /_matrix/client/v3/sync`
+async fn sync(
+    State(api): State<ClientApi>,
+    requester: Requester,
+    Query(query): Query<SyncQuery>,
+) -> Result<Json<Response>, ApiError> {
+    let request = Request {
+        user: requester.user_id.clone(),
+        device: requester.device_id.clone(),
+        since: token(query.since)?,
+        filter: Box::new(filter(&api, &requester, query.filter).await?),
+        timeout: Duration::from_millis(query.timeout.unwrap_or(0)),
+        full_state: query.full_state.unwrap_or(false),
+        state_form: if query.use_state_after.unwrap_or(false) {
+            StateForm::After
+        } else {
+            StateForm::Before
+        },
+    };
+    // What waits keeps what it needs and nothing else.
+    drop((query.filter, requester));
+    api.sync.sync(&request).await.map(Json).map_err(sync_error)
+}
+
+/// A token; an empty one is none, as some clients send it at first.
+pub(crate) fn token(text: Option<String>) -> Result<Option<Token>, ApiError> {
+    match text.as_deref() {
+        None | Some("") => Ok(None),
+        Some(text) => text
+            .parse()
+            .map(Some)
+            .map_err(|error: gatehouse_rooms::token::InvalidToken| ApiError::invalid_param(error.to_string())),
+    }
+}
+
+/// A filter: JSON when it begins with a brace, or else the id of one that the user has stored.
+async fn filter(api: &ClientApi, requester: &Requester, text: Option<String>) -> Result<Filter, ApiError> {
+    match text.as_deref() {
+        None | Some("") => Ok(Filter::default()),
+        Some(text) if text.starts_with('{') => {
+            Filter::parse(text).map_err(|error| ApiError::invalid_param(error.to_string()))
+        }
+        Some(id) => api
+            .sync
+            .stored_filter(&requester.user_id, id)
+            .await
+            .map_err(sync_error),
+    }
+}
