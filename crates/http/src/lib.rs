@@ -1,1 +1,39 @@
 //! Listeners, TLS, limits and the extractors that every API uses.
+//!
+//! An API crate writes handlers from these extractors and answers [`ApiError`]; [`Service`] puts around all of them
+//! what every request needs, and [`serve()`] takes the connections. It knows no Matrix endpoint.
+//!
+//! Read in this order: [`error`], [`context`], [`requester`], [`body`], [`query`], [`path`], [`rate_limits`],
+//! [`service`], [`listener`], [`serve`](mod@serve).
+
+mod account_errors;
+pub mod body;
+pub mod context;
+pub mod error;
+pub mod listener;
+pub mod metrics;
+pub mod path;
+pub mod query;
+pub mod rate_limits;
+pub mod requester;
+pub mod serve;
+pub mod service;
+mod tls;
+
+pub use self::{
+    body::{
+        ACCOUNT_DATA_BODY, EVENT_BODY, FILTER_BODY, JsonBody, JsonObject, JsonText, OptionalJsonBody,
+        SMALL_BODY,
+    },
+    context::{HasHttp, HttpContext},
+    error::ApiError,
+    listener::{Address, ListenError, Listener, TlsFiles},
+    metrics::Metrics,
+    path::Path,
+    query::{Query, RawQuery},
+    rate_limits::{Limit, Rate, RateLimitConfig, RateLimits},
+    requester::{ClientAddress, LockedRequester, OptionalRequester, Peer, Requester},
+    serve::serve,
+    service::Service,
+    tls::TlsError,
+};

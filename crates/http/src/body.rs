@@ -1,0 +1,158 @@
+//! Request bodies: bounded in size, time and depth before they are parsed. The content type does not matter, as
+//! clients send all sorts.
+
+use std::time::Duration;
+
+use axum::{body::Body, extract::FromRequest};
+use bytes::{Bytes, BytesMut};
+use gatehouse_events::json::{JsonInputError, check_depth};
+use http::{Request, header};
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, value::RawValue};
+
+use crate::ApiError;
+
+/// Login, registration and everything else that is small (limits, "Body sizes in").
+pub const SMALL_BODY: usize = 64 << 10;
+/// Events: twice what one may have, as its text may be spaced out and escaped.
+pub const EVENT_BODY: usize = 128 << 10;
+/// Filters.
+pub const FILTER_BODY: usize = 256 << 10;
+/// Account data, one type.
+pub const ACCOUNT_DATA_BODY: usize = 1 << 20;
+
+/// How long a body may take, and one second more for each [`BYTES_A_SECOND`].
+const BODY_TIME: Duration = Duration::from_secs(60);
+/// A slower client than this is cut off.
+const BYTES_A_SECOND: u64 = 64 << 10;
+
+/// A JSON body as `T`, of at most `MAX` bytes.
+#[derive(Debug, Clone)]
+pub struct JsonBody<T, const MAX: usize = SMALL_BODY>(pub T);
+
+/// A JSON object, of at most `MAX` bytes; an empty body counts as an empty object.
+#[derive(Debug, Clone)]
+pub struct JsonObject<const MAX: usize = SMALL_BODY>(pub Map<String, Value>);
+
+/// As [`JsonBody`]; an empty body counts as `{}`.
+#[derive(Debug, Clone)]
+pub struct OptionalJsonBody<T, const MAX: usize = SMALL_BODY>(pub T);
+
+/// JSON text of acceptable depth, not looked at further, of at most `MAX` bytes.
+#[derive(Debug, Clone)]
+pub struct JsonText<const MAX: usize = EVENT_BODY>(pub Bytes);
+
+impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for JsonBody<T, MAX> {
+    type Rejection = ApiError;
+    async fn from_request(request: Request<Body>, _: &S) -> Result<Self, ApiError> {
+        parse(&read(request, MAX).await?).map(Self)
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for OptionalJsonBody<T, MAX> {
+    type Rejection = ApiError;
+    async fn from_request(request: Request<Body>, _: &S) -> Result<Self, ApiError> {
+        parse(&or_empty_object(read(request, MAX).await?)).map(Self)
+    }
+}
+
+impl<S: Send + Sync, const MAX: usize> FromRequest<S> for JsonObject<MAX> {
+    type Rejection = ApiError;
+    async fn from_request(request: Request<Body>, _: &S) -> Result<Self, ApiError> {
+        match parse::<Value>(&or_empty_object(read(request, MAX).await?))? {
+            Value::Object(object) => Ok(Self(object)),
+            _ => Err(ApiError::bad_json("The body must be a JSON object.")),
+        }
+    }
+}
+
+impl<S: Send + Sync, const MAX: usize> FromRequest<S> for JsonText<MAX> {
+    type Rejection = ApiError;
+    async fn from_request(request: Request<Body>, _: &S) -> Result<Self, ApiError> {
+        let bytes = read(request, MAX).await?;
+        check_depth(&bytes).map_err(json_input)?;
+        Ok(Self(bytes))
+    }
+}
+
+/// The error for JSON that is refused.
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` passes it")]
+pub fn json_input(error: JsonInputError) -> ApiError {
+    let message = error.to_string();
+    match error {
+        JsonInputError::NotJson => ApiError::not_json(message),
+        JsonInputError::TooDeep | JsonInputError::NotAnObject | JsonInputError::Number => {
+            ApiError::bad_json(message)
+        }
+    }
+}
+
+fn or_empty_object(bytes: Bytes) -> Bytes {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        Bytes::from_static(b"{}")
+    } else {
+        bytes
+    }
+}
+
+/// Parses JSON of acceptable depth, and tells what is wrong with it.
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    check_depth(bytes).map_err(json_input)?;
+    serde_json::from_slice(bytes).map_err(|error| {
+        if !error.is_data() || serde_json::from_slice::<&RawValue>(bytes).is_err() {
+            return ApiError::not_json("The body is not JSON.");
+        }
+        let reason = error.to_string();
+        match reason
+            .strip_prefix("missing field `")
+            .and_then(|rest| rest.split_once('`'))
+        {
+            Some((field, _)) => ApiError::missing_param(format!("The field `{field}` is missing.")),
+            None => ApiError::bad_json("A field of the body does not have the type that it should have."),
+        }
+    })
+}
+
+/// Reads the whole body, as far as it may go.
+async fn read(request: Request<Body>, max_bytes: usize) -> Result<Bytes, ApiError> {
+    let announced = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > max_bytes as u64) {
+        return Err(too_large(max_bytes));
+    }
+    let time = BODY_TIME + Duration::from_secs(max_bytes as u64 / BYTES_A_SECOND);
+    tokio::time::timeout(time, collect(request.into_body(), max_bytes))
+        .await
+        .unwrap_or_else(|_| Err(ApiError::unknown("The body took too long to arrive. Try again.")))
+}
+
+async fn collect(mut body: Body, max_bytes: usize) -> Result<Bytes, ApiError> {
+    let mut collected = BytesMut::new();
+    let mut first: Option<Bytes> = None;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| ApiError::unknown("The body broke off. Try again."))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if first.as_ref().map_or(0, Bytes::len) + collected.len() + data.len() > max_bytes {
+            return Err(too_large(max_bytes));
+        }
+        match first.take() {
+            // Nearly every body is one frame and needs no copy.
+            None if collected.is_empty() => first = Some(data),
+            None => collected.extend_from_slice(&data),
+            Some(before) => {
+                collected.extend_from_slice(&before);
+                collected.extend_from_slice(&data);
+            }
+        }
+    }
+    Ok(first.unwrap_or_else(|| collected.freeze()))
+}
+
+fn too_large(max_bytes: usize) -> ApiError {
+    ApiError::too_large(format!("The body is too large: {} KiB at most.", max_bytes >> 10))
+}
