@@ -7,8 +7,9 @@ use gatehouse_store::Position;
 use ruma::{OwnedUserId, UserId, events::room::member::MembershipState};
 
 mod load;
+mod ranges;
 
-pub use self::load::MAX_VERSIONS;
+pub use self::{load::MAX_VERSIONS, ranges::PositionRange};
 
 /// The value of `m.room.history_visibility`, ordered from the least that it shows to the most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,6 +102,11 @@ impl VisibilityTimeline {
         &self.user
     }
 
+    /// The versions of the user's membership, oldest first.
+    pub fn memberships(&self) -> &[(Position, MembershipState)] {
+        &self.memberships
+    }
+
     /// Whether the user may see this event.
     pub fn sees(&self, event: Sight<'_>) -> bool {
         if event.kind == "m.room.member" && event.state_key == Some(self.user.as_str()) {
@@ -147,6 +153,14 @@ impl VisibilityTimeline {
     /// The user's membership just after the event at this position.
     pub fn membership_at(&self, position: Position) -> Option<&MembershipState> {
         latest(&self.memberships, position)
+    }
+
+    /// The user's membership for `unsigned.membership` of an event at this position; `leave` for one who never had
+    /// any.
+    pub fn membership_shown_at(&self, position: Position) -> MembershipState {
+        self.membership_at(position)
+            .cloned()
+            .unwrap_or(MembershipState::Leave)
     }
 
     /// The user's membership now.

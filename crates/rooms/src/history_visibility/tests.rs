@@ -217,3 +217,38 @@ fn an_unknown_value_means_shared() {
         assert_eq!(Sees::from_value(Some(value.as_str())), value);
     }
 }
+
+#[test]
+fn nothing_is_seen_outside_of_the_visible_ranges() {
+    for visibility in VISIBILITIES {
+        for (name, mut versions) in memberships() {
+            for joins_later in [false, true] {
+                if joins_later {
+                    versions.push((30, Is::Join));
+                }
+                let view = view(&[(5, visibility), (22, Sees::Invited)], &versions);
+                let ranges = view.visible_ranges();
+                for number in 0..40 {
+                    let inside = ranges
+                        .iter()
+                        .any(|(first, last)| (*first..=*last).contains(&at(number)));
+                    let sees = view.sees(message(number))
+                        || view.sees(state(number, "m.room.history_visibility", ""));
+                    assert!(inside || !sees, "{visibility:?} {name} {joins_later} {number}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_visible_ranges_leave_out_what_is_hidden() {
+    let view = view(&[(5, Sees::Joined)], &[(20, Is::Join), (30, Is::Leave)]);
+    assert_eq!(
+        view.visible_ranges(),
+        [(at(0), at(5)), (at(20), at(30))],
+        "shared before the first version, then while joined"
+    );
+    let whole = VisibilityTimeline::new(owned_user_id!("@u:s"), vec![], vec![(at(1), Is::Join)]);
+    assert_eq!(whole.visible_ranges(), [(at(0), Position::MAX)]);
+}

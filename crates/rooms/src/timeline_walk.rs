@@ -1,0 +1,143 @@
+//! Walking through what a user may see of a room's timeline, a bounded stretch at a time.
+
+use std::collections::VecDeque;
+
+use gatehouse_store::{Direction, Position};
+use ruma::{OwnedRoomId, RoomId};
+
+use crate::{
+    Rooms,
+    history_visibility::{PositionRange, VisibilityTimeline},
+    read_error::ReadError,
+    stored::{StoredEvent, TimelineRows},
+    token::Token,
+};
+
+/// Rows read at once at least: small pages cost one round trip, and filtered ones not one a row.
+const MIN_BATCH: usize = 20;
+/// Rows read at once at most: bounds the memory of a request at 1,000 events of 65,536 bytes.
+const MAX_BATCH: usize = 1_000;
+/// Rows looked at for one page. When a filter or rejected events use them up, the page is short and has a token to
+/// go on from (E31).
+pub(crate) const MAX_SCANNED: usize = 10_000;
+
+/// A walk that has not ended.
+#[derive(Debug)]
+pub(crate) struct TimelineWalk {
+    room_id: OwnedRoomId,
+    direction: Direction,
+    /// What is left to read, in the order of the walk.
+    ranges: VecDeque<PositionRange>,
+    scanned: usize,
+}
+
+/// What a walk found.
+#[derive(Debug)]
+pub(crate) struct Stretch {
+    /// The events in the order of the walk.
+    pub(crate) events: Vec<StoredEvent>,
+    /// Where to go on; `None` when there is nothing further.
+    pub(crate) end: Option<Token>,
+}
+
+impl TimelineWalk {
+    /// From one token to another, through what this user may see.
+    pub(crate) fn new(
+        room_id: &RoomId,
+        view: &VisibilityTimeline,
+        from: Option<Token>,
+        to: Option<Token>,
+        direction: Direction,
+    ) -> Self {
+        // Tokens lie between events: going forward begins after `from`, going back begins with it.
+        let (after, through) = match direction {
+            Direction::Forward => (from, to),
+            Direction::Backward => (to, from),
+        };
+        let first = after.map_or(Position::ZERO, |token| token.position().next());
+        let last = through.map_or(Position::MAX, Token::position);
+        let clipped = view
+            .visible_ranges()
+            .into_iter()
+            .map(|range| (range.0.max(first), range.1.min(last)))
+            .filter(|range| range.0 <= range.1);
+        let ranges = match direction {
+            Direction::Forward => clipped.collect(),
+            Direction::Backward => clipped.rev().collect(),
+        };
+        Self {
+            room_id: room_id.to_owned(),
+            direction,
+            ranges,
+            scanned: 0,
+        }
+    }
+
+    /// Up to `limit` events that `wanted` lets through.
+    pub(crate) async fn take(
+        mut self,
+        rooms: &Rooms,
+        limit: usize,
+        wanted: impl Fn(&StoredEvent) -> bool,
+    ) -> Result<Stretch, ReadError> {
+        let mut events = Vec::new();
+        let mut end = None;
+        while events.len() < limit {
+            if self.scanned >= MAX_SCANNED {
+                return Ok(Stretch { events, end });
+            }
+            let batch = (limit - events.len()).clamp(MIN_BATCH, MAX_BATCH);
+            let rows = self.read(rooms, batch).await?;
+            if rows.last.is_none() && self.ranges.is_empty() {
+                // An empty page ends the walk; one with events may be followed by an empty one.
+                let end = end.filter(|_| !events.is_empty());
+                return Ok(Stretch { events, end });
+            }
+            for row in rows.events {
+                if wanted(&row) {
+                    let position = row.position;
+                    events.push(row);
+                    if events.len() == limit {
+                        let end = Some(self.token_past(position));
+                        return Ok(Stretch { events, end });
+                    }
+                }
+            }
+            end = rows.last.map(|last| self.token_past(last)).or(end);
+        }
+        Ok(Stretch { events, end })
+    }
+
+    /// The point just past an event in the direction of the walk.
+    fn token_past(&self, position: Position) -> Token {
+        match self.direction {
+            Direction::Forward => Token::after(position),
+            Direction::Backward => Token::before(position),
+        }
+    }
+
+    /// The next rows of the first range that is left; empties it when there are no more in it.
+    async fn read(&mut self, rooms: &Rooms, limit: usize) -> Result<TimelineRows, ReadError> {
+        let Some(range) = self.ranges.front_mut() else {
+            return Ok(TimelineRows::default());
+        };
+        let rows = rooms
+            .timeline(&self.room_id, *range, self.direction, limit)
+            .await?;
+        self.scanned += rows.scanned;
+        let next = rows
+            .last
+            .filter(|_| rows.scanned == limit)
+            .and_then(|last| match self.direction {
+                Direction::Forward => (last < range.1).then(|| (last.next(), range.1)),
+                Direction::Backward => (last > range.0).then(|| (range.0, last.previous())),
+            });
+        match next {
+            Some(rest) => *range = rest,
+            None => {
+                self.ranges.pop_front();
+            }
+        }
+        Ok(rows)
+    }
+}
