@@ -1,1 +1,17 @@
-//! The administration API, health and metrics.
+//! The administration API: the part of Synapse's that the ecosystem's tools speak.
+//!
+//! Every handler but those of registration by shared secret takes an `Administrator`, and is closed to others by
+//! that. It decides nothing itself: engines do.
+//!
+//! Read in this order: [`state`], [`router`], then the page that you look for.
+
+mod administrator;
+mod registration_tokens;
+mod router;
+mod server_version;
+mod shared_secret_register;
+mod state;
+mod user_devices;
+mod users;
+
+pub use self::{router::router, state::AdminApi};

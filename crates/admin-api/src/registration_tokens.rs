@@ -1,0 +1,127 @@
+//! Registration tokens.
+
+use axum::{
+    Json, Router,
+    extract::State,
+    routing::{get, post},
+};
+use gatehouse_accounts::{RegistrationToken, RegistrationTokenTerms};
+use gatehouse_http::{ApiError, JsonBody, JsonObject, Path, Query};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::{AdminApi, administrator::Administrator};
+
+pub(crate) fn routes() -> Router<AdminApi> {
+    Router::new()
+        .route("/v1/registration_tokens", get(list_tokens))
+        .route("/v1/registration_tokens/new", post(create_token))
+        .route(
+            "/v1/registration_tokens/{token}",
+            get(get_token).put(update_token).delete(delete_token),
+        )
+}
+
+#[derive(Deserialize)]
+struct ListQuery {
+    valid: Option<bool>,
+}
+
+/// `GET /_synapse/admin/v1/registration_tokens`
+async fn list_tokens(
+    State(api): State<AdminApi>,
+    _administrator: Administrator,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<Value>, ApiError> {
+    let mut listed = Vec::new();
+    for token in api.accounts.registration_tokens().await? {
+        let usable = api.accounts.is_registration_token_usable(&token.token).await?;
+        if query.valid.is_none_or(|valid| valid == usable) {
+            listed.push(encode(&token));
+        }
+    }
+    Ok(Json(json!({ "registration_tokens": listed })))
+}
+
+#[derive(Deserialize)]
+struct CreateBody {
+    token: Option<String>,
+    uses_allowed: Option<u64>,
+    expiry_time: Option<u64>,
+    length: Option<usize>,
+}
+
+/// `POST /_synapse/admin/v1/registration_tokens/new`
+async fn create_token(
+    State(api): State<AdminApi>,
+    _administrator: Administrator,
+    JsonBody(body): JsonBody<CreateBody>,
+) -> Result<Json<Value>, ApiError> {
+    if body.length.is_some_and(|length| !(1..=64).contains(&length)) {
+        return Err(ApiError::invalid_param("The `length` of a token is 1 to 64."));
+    }
+    let terms = RegistrationTokenTerms {
+        uses_allowed: body.uses_allowed,
+        expires_ms: body.expiry_time,
+    };
+    let token = api.accounts.create_registration_token(body.token, &terms).await?;
+    Ok(Json(encode(&token)))
+}
+
+/// `GET /_synapse/admin/v1/registration_tokens/{token}`
+async fn get_token(
+    State(api): State<AdminApi>,
+    _administrator: Administrator,
+    Path(token): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    Ok(Json(encode(&api.accounts.registration_token(&token).await?)))
+}
+
+/// `PUT /_synapse/admin/v1/registration_tokens/{token}`: `null` takes a limit away, what is absent stays.
+async fn update_token(
+    State(api): State<AdminApi>,
+    _administrator: Administrator,
+    Path(token): Path<String>,
+    JsonObject(body): JsonObject,
+) -> Result<Json<Value>, ApiError> {
+    let uses_allowed = limit(&body, "uses_allowed")?;
+    let expires_ms = limit(&body, "expiry_time")?;
+    let change = |terms: &mut RegistrationTokenTerms| {
+        terms.uses_allowed = uses_allowed.unwrap_or(terms.uses_allowed);
+        terms.expires_ms = expires_ms.unwrap_or(terms.expires_ms);
+    };
+    let token = api.accounts.change_registration_token(&token, change).await?;
+    Ok(Json(encode(&token)))
+}
+
+/// `DELETE /_synapse/admin/v1/registration_tokens/{token}`
+async fn delete_token(
+    State(api): State<AdminApi>,
+    _administrator: Administrator,
+    Path(token): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    api.accounts.delete_registration_token(&token).await?;
+    Ok(Json(json!({})))
+}
+
+/// `None`: absent; `Some(None)`: null.
+fn limit(body: &Map<String, Value>, key: &str) -> Result<Option<Option<u64>>, ApiError> {
+    match body.get(key) {
+        None => Ok(None),
+        Some(Value::Null) => Ok(Some(None)),
+        Some(value) => match value.as_u64() {
+            Some(number) => Ok(Some(Some(number))),
+            None => Err(ApiError::invalid_param("A limit of a token is a number or null.")),
+        },
+    }
+}
+
+fn encode(token: &RegistrationToken) -> Value {
+    json!({
+        "token": token.token,
+        "uses_allowed": token.uses_allowed,
+        "pending": token.pending,
+        "completed": token.completed,
+        "expiry_time": token.expires_ms,
+    })
+}

@@ -1,0 +1,23 @@
+//! Closing one's account.
+
+use axum::{Json, Router, extract::State, routing::post};
+use gatehouse_http::{ApiError, JsonObject, Requester};
+use serde_json::{Value, json};
+
+use crate::{ClientApi, uia::require_owner};
+
+pub(crate) fn routes() -> Router<ClientApi> {
+    Router::new().route("/account/deactivate", post(deactivate_account))
+}
+
+/// `POST /_matrix/client/v3/account/deactivate`
+async fn deactivate_account(
+    State(api): State<ClientApi>,
+    requester: Requester,
+    JsonObject(body): JsonObject,
+) -> Result<Json<Value>, ApiError> {
+    require_owner(&api, &requester, "deactivateAccount", &body).await?;
+    api.accounts.deactivate_user(&requester.user_id).await?;
+    // No third-party id is bound on any identity server yet, so nothing is left to unbind.
+    Ok(Json(json!({ "id_server_unbind_result": "success" })))
+}

@@ -1,0 +1,94 @@
+//! Profiles.
+
+use axum::{Json, Router, extract::State, routing::get};
+use gatehouse_accounts::{Profile, ProfileChange};
+use gatehouse_http::{ApiError, EVENT_BODY, JsonObject, Path, Requester};
+use ruma::{OwnedUserId, UserId};
+use serde_json::{Value, json};
+
+use crate::ClientApi;
+
+pub(crate) fn routes() -> Router<ClientApi> {
+    Router::new()
+        .route("/profile/{user_id}", get(get_user_profile))
+        .route(
+            "/profile/{user_id}/{key_name}",
+            get(get_profile_field)
+                .put(set_profile_field)
+                .delete(delete_profile_field),
+        )
+}
+
+/// `GET /_matrix/client/v3/profile/{userId}`
+async fn get_user_profile(
+    State(api): State<ClientApi>,
+    Path(user_id): Path<OwnedUserId>,
+) -> Result<Json<Value>, ApiError> {
+    Ok(Json(json!(find(&api, &user_id).await?.fields)))
+}
+
+/// `GET /_matrix/client/v3/profile/{userId}/{keyName}`
+async fn get_profile_field(
+    State(api): State<ClientApi>,
+    Path((user_id, key)): Path<(OwnedUserId, String)>,
+) -> Result<Json<Value>, ApiError> {
+    let profile = find(&api, &user_id).await?;
+    match profile.fields.get(&key) {
+        Some(value) => Ok(Json(json!({ key: value }))),
+        // Before 1.16 the answer for these was an object without the field, and clients expect it.
+        None if matches!(key.as_str(), "displayname" | "avatar_url") => Ok(Json(json!({}))),
+        None => Err(ApiError::not_found("This user's profile has no such field.")),
+    }
+}
+
+/// `PUT /_matrix/client/v3/profile/{userId}/{keyName}`
+async fn set_profile_field(
+    State(api): State<ClientApi>,
+    requester: Requester,
+    Path((user_id, key)): Path<(OwnedUserId, String)>,
+    JsonObject(mut body): JsonObject<EVENT_BODY>,
+) -> Result<Json<Value>, ApiError> {
+    require_own(&requester, &user_id)?;
+    let value = body
+        .remove(&key)
+        .ok_or_else(|| ApiError::missing_param("The body lacks the field that the address names."))?;
+    let change = api.accounts.set_profile_field(&user_id, &key, value).await;
+    tell_rooms(&api, &user_id, &key, change?).await
+}
+
+/// `DELETE /_matrix/client/v3/profile/{userId}/{keyName}`
+async fn delete_profile_field(
+    State(api): State<ClientApi>,
+    requester: Requester,
+    Path((user_id, key)): Path<(OwnedUserId, String)>,
+) -> Result<Json<Value>, ApiError> {
+    require_own(&requester, &user_id)?;
+    let change = api.accounts.delete_profile_field(&user_id, &key).await;
+    tell_rooms(&api, &user_id, &key, change?).await
+}
+
+fn require_own(requester: &Requester, user_id: &UserId) -> Result<(), ApiError> {
+    if requester.user_id == user_id {
+        Ok(())
+    } else {
+        Err(ApiError::forbidden("You can change your own profile only."))
+    }
+}
+
+async fn find(api: &ClientApi, user_id: &UserId) -> Result<Profile, ApiError> {
+    let profile = api.accounts.profile(user_id).await?;
+    profile.ok_or_else(|| ApiError::not_found("There is no such user."))
+}
+
+/// Puts a new name or picture into the user's rooms.
+async fn tell_rooms(
+    _api: &ClientApi,
+    _user_id: &UserId,
+    key: &str,
+    change: ProfileChange,
+) -> Result<Json<Value>, ApiError> {
+    if change == ProfileChange::Changed && matches!(key, "displayname" | "avatar_url") {
+        // ROOMS
+    }
+    Ok(Json(json!({})))
+}

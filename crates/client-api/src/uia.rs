@@ -1,0 +1,42 @@
+//! User-interactive authentication of requests by somebody who is logged in.
+
+use gatehouse_accounts::{Flow, Stage, StageFailure, UiaError, UiaRequest};
+use gatehouse_http::{ApiError, Limit, Requester};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::ClientApi;
+
+/// What suffices for what only the owner of an account may do.
+const OWNER: &[Flow] = &[&[Stage::Password]];
+
+/// Lets the request pass when its `auth` proves that the owner of the account makes it; answers the flows if not.
+/// `operation` is the operationId and what else in the path tells it from another.
+pub(crate) async fn require_owner(
+    api: &ClientApi,
+    requester: &Requester,
+    operation: &str,
+    body: &Map<String, Value>,
+) -> Result<(), ApiError> {
+    let limits = &api.http.rate_limits;
+    limits.peek(Limit::LoginFailed, requester.user_id.as_str())?;
+    let request = UiaRequest {
+        operation,
+        user_id: Some(&requester.user_id),
+        body,
+        flows: OWNER,
+    };
+    let proved = api.accounts.authenticate_request(&request).await;
+    if let Err(UiaError::Challenge(challenge)) = &proved
+        && challenge.failure == Some(StageFailure::WrongPassword)
+    {
+        limits.check(Limit::LoginFailed, requester.user_id.as_str())?;
+    }
+    Ok(proved?)
+}
+
+/// The meaning of a body that is also needed as it came.
+pub(crate) fn typed<T: DeserializeOwned>(body: &Map<String, Value>) -> Result<T, ApiError> {
+    serde_json::from_value(Value::Object(body.clone()))
+        .map_err(|_| ApiError::bad_json("A field of the body does not have the type that it should have."))
+}
