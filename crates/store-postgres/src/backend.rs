@@ -58,7 +58,7 @@ impl PostgresBackend {
         let opened = schema::migrate(&connector.connect().await.map_err(connect)?).await?;
         let position = position_of(opened.position).unwrap_or_default();
         let channel = format!("gatehouse_{}", opened.schema);
-        let shared = Arc::new(Shared::new(position, channel.clone()));
+        let shared = Arc::new(Shared::new(position, channel.clone(), opened.node));
         let listening = listener::listen(&connector, &shared).await.map_err(connect)?;
         let reader = Reader::new(&connector, config.pool_size, Arc::clone(&shared))?;
         let (queue, waiting) = mpsc::channel(committer::WAITING_BATCHES);

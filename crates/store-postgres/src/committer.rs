@@ -13,7 +13,7 @@ use crate::{
     connect::Connector,
     failure::Fault,
     shared::Shared,
-    transaction::{self, Decided, Fate},
+    transaction::{self, Decided},
 };
 
 /// How many batches may wait; more are refused as unavailable.
@@ -45,6 +45,7 @@ pub(crate) async fn run(connector: Connector, shared: Arc<Shared>, mut queue: mp
         connector,
         shared,
         connection: None,
+        attempts: 0,
     };
     let mut requests = Vec::with_capacity(GROUP_BATCHES);
     while queue.recv_many(&mut requests, GROUP_BATCHES).await > 0 {
@@ -56,6 +57,8 @@ struct Committer {
     connector: Connector,
     shared: Arc<Shared>,
     connection: Option<ClientWrapper>,
+    /// Numbers the tries, for asking later how one ended.
+    attempts: i64,
 }
 
 /// What one try came to.
@@ -119,7 +122,7 @@ impl Committer {
                 Attempt::Failed(fault) => fault,
                 Attempt::Doubtful(decided, fault) => {
                     tracing::warn!(%fault, "the connection was lost during a commit; asking how it ended");
-                    if self.resolve(decided.transaction, deadline).await? {
+                    if self.was_committed(deadline).await? {
                         return Ok(self.publish(decided));
                     }
                     fault
@@ -141,6 +144,7 @@ impl Committer {
 
     async fn attempt(&mut self, batches: &[Batch], deadline: Instant) -> Attempt {
         let mut decided = None;
+        self.attempts += 1;
         let outcome = timeout_at(deadline, self.try_commit(batches, &mut decided)).await;
         let fault = match outcome {
             Ok(Ok(connection)) => {
@@ -163,7 +167,11 @@ impl Committer {
         decided: &mut Option<Decided>,
     ) -> Result<ClientWrapper, Fault> {
         let connection = self.connection().await?;
-        transaction::commit(&connection, &self.shared, batches, decided).await?;
+        let attempt = transaction::Attempt {
+            batches,
+            number: self.attempts,
+        };
+        transaction::commit(&connection, &self.shared, &attempt, decided).await?;
         Ok(connection)
     }
 
@@ -174,26 +182,25 @@ impl Committer {
         }
     }
 
-    /// Whether the transaction was committed. An error: no answer could be had in time.
-    async fn resolve(&mut self, transaction: i64, deadline: Instant) -> Result<bool, Fault> {
+    /// Whether the last try was committed. An error: no answer could be had in time.
+    async fn was_committed(&mut self, deadline: Instant) -> Result<bool, Fault> {
         // Without an answer a client would have to guess; so this may take longer than the commit itself.
         let deadline = deadline + LAST_PAUSE;
         let mut pause = FIRST_PAUSE;
         loop {
             let asked = timeout_at(deadline, async {
                 let connection = self.connection().await?;
-                let fate = transaction::fate(&connection, transaction).await?;
+                let committed = transaction::was_committed(&connection, &self.shared, self.attempts).await?;
                 self.connection = Some(connection);
-                Ok(fate)
+                Ok(committed)
             });
             let fault = match asked.await {
-                Ok(Ok(Fate::Committed)) => return Ok(true),
-                Ok(Ok(Fate::Aborted)) => return Ok(false),
-                Ok(Ok(Fate::Running)) | Err(_) => Fault::Timeout,
+                Ok(Ok(committed)) => return Ok(committed),
                 Ok(Err(fault)) => fault,
+                Err(_) => Fault::Timeout,
             };
             if !fault.is_transient() || Instant::now() + pause >= deadline {
-                return Err(fault);
+                return Err(Fault::Doubt(Box::new(fault)));
             }
             sleep(pause).await;
             pause = (pause * 2).min(LAST_PAUSE);

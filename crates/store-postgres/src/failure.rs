@@ -39,6 +39,9 @@ pub(crate) enum Fault {
     Database(#[from] tokio_postgres::Error),
     #[error("no connection to the database could be had: {0}")]
     Pool(String),
+    /// The commit may have happened. It is not to be tried again.
+    #[error("the database went away during the commit, and could not be asked how it ended: {0}")]
+    Doubt(Box<Fault>),
     #[error("the database holds something that this program did not write: {0}")]
     Foreign(&'static str),
 }
@@ -47,7 +50,7 @@ impl Fault {
     /// Whether the same may work in a moment.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Timeout | Self::Pool(_) => true,
+            Self::Timeout | Self::Pool(_) | Self::Doubt(_) => true,
             Self::Foreign(_) => false,
             Self::Database(error) => error.code().is_none_or(is_transient),
         }
@@ -56,7 +59,7 @@ impl Fault {
     /// Whether the transaction may have been committed when this came instead of an answer to `COMMIT`.
     pub(crate) fn leaves_doubt(&self) -> bool {
         match self {
-            Self::Timeout | Self::Pool(_) => true,
+            Self::Timeout | Self::Pool(_) | Self::Doubt(_) => true,
             Self::Foreign(_) => false,
             Self::Database(error) => error
                 .code()

@@ -21,16 +21,26 @@ const MIGRATIONS: [&str; 1] = ["
         position bigint NOT NULL
     ) WITH (fillfactor = 10);
     INSERT INTO gatehouse_sequence (position) VALUES (0);
+    CREATE TABLE gatehouse_nodes (
+        node text PRIMARY KEY,
+        last_group bigint NOT NULL,
+        seen timestamptz NOT NULL DEFAULT now()
+    ) WITH (fillfactor = 10);
 "];
 
 /// The lock that nodes take while they look at the version. Any number that others are unlikely to use.
 const MIGRATION_LOCK: i64 = 0x6761_7465_686F_7573;
+
+/// A node needs its row for seconds after a commit; this is long after.
+const FORGET_NODES: &str = "DELETE FROM gatehouse_nodes WHERE seen < now() - interval '7 days'";
 
 /// What is known after opening.
 pub(crate) struct Opened {
     /// The schema within the database, which tells deployments in one database apart.
     pub(crate) schema: String,
     pub(crate) position: i64,
+    /// A new name, under which this node notes its commits.
+    pub(crate) node: String,
 }
 
 /// Brings the schema to this program's version.
@@ -64,9 +74,10 @@ pub(crate) async fn migrate(client: &ClientWrapper) -> Result<Opened, OpenError>
         let record = format!("DELETE FROM gatehouse_schema; INSERT INTO gatehouse_schema VALUES ({known})");
         client.batch_execute(&record).await.map_err(prepare)?;
     }
+    client.batch_execute(FORGET_NODES).await.map_err(prepare)?;
     let row = client
         .query_one(
-            "SELECT current_schema()::text, position FROM gatehouse_sequence",
+            "SELECT current_schema()::text, position, gen_random_uuid()::text FROM gatehouse_sequence",
             &[],
         )
         .await
@@ -74,6 +85,7 @@ pub(crate) async fn migrate(client: &ClientWrapper) -> Result<Opened, OpenError>
     let opened = Opened {
         schema: row.try_get(0).map_err(prepare)?,
         position: row.try_get(1).map_err(prepare)?,
+        node: row.try_get(2).map_err(prepare)?,
     };
     client.batch_execute("COMMIT").await.map_err(prepare)?;
     Ok(opened)

@@ -20,16 +20,19 @@ pub(crate) struct Shared {
     pub(crate) notifier: Notifier,
     /// The channel on which nodes tell each other of commits.
     pub(crate) channel: String,
+    /// The name under which this node notes its commits.
+    pub(crate) node: String,
     tables: RwLock<HashMap<String, TableNumber>>,
 }
 
 impl Shared {
-    pub(crate) fn new(position: Position, channel: String) -> Self {
+    pub(crate) fn new(position: Position, channel: String, node: String) -> Self {
         Self {
             position: position.number().into(),
             told: watch::Sender::new(position),
             notifier: Notifier::default(),
             channel,
+            node,
             tables: RwLock::default(),
         }
     }

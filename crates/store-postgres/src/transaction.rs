@@ -26,8 +26,7 @@ const ADD_TABLES: &str = "
 
 const TABLES: &str = "SELECT name, number FROM gatehouse_tables WHERE name = ANY ($1::text[])";
 
-/// The transaction's own id, to ask for later if no answer comes to `COMMIT`.
-const LOCK: &str = "SELECT position, txid_current() FROM gatehouse_sequence FOR UPDATE";
+const LOCK: &str = "SELECT position FROM gatehouse_sequence FOR UPDATE";
 
 const FETCH: &str = "
     SELECT r.table_number, r.key, r.value FROM unnest($1::smallint[], $2::bytea[]) AS e (table_number, key)
@@ -42,25 +41,30 @@ const DELETE: &str = "
     DELETE FROM gatehouse_rows r USING unnest($1::smallint[], $2::bytea[]) AS d (table_number, key)
     WHERE r.table_number = d.table_number AND r.key = d.key";
 
-const ADVANCE: &str = "UPDATE gatehouse_sequence SET position = $1";
+/// The node notes the group, so that it can find out later whether it was committed. The transaction's own id would
+/// not do: after a crash the database gives the ids of lost transactions to new ones.
+const ADVANCE: &str = "
+    WITH noted AS (
+        INSERT INTO gatehouse_nodes (node, last_group) VALUES ($2, $3)
+        ON CONFLICT (node) DO UPDATE SET last_group = EXCLUDED.last_group, seen = EXCLUDED.seen
+    )
+    UPDATE gatehouse_sequence SET position = $1";
 
 const NOTIFY: &str = "SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS p (payload)";
 
-const STATUS: &str = "SELECT txid_status($1)";
+const NOTED: &str = "SELECT last_group FROM gatehouse_nodes WHERE node = $1";
+
+/// A group on its way.
+pub(crate) struct Attempt<'a> {
+    pub(crate) batches: &'a [Batch],
+    /// Never used before by this node.
+    pub(crate) number: i64,
+}
 
 /// How the batches of a group end when its transaction commits.
 pub(crate) struct Decided {
     pub(crate) outcomes: Vec<Result<Position, CommitError>>,
     pub(crate) last: Position,
-    /// The transaction, when it wrote something.
-    pub(crate) transaction: i64,
-}
-
-/// How a transaction ended.
-pub(crate) enum Fate {
-    Committed,
-    Aborted,
-    Running,
 }
 
 /// Makes the tables that the batches name known to this node, and to the database.
@@ -93,13 +97,14 @@ pub(crate) async fn learn_tables(
 pub(crate) async fn commit(
     client: &ClientWrapper,
     shared: &Shared,
-    batches: &[Batch],
+    attempt: &Attempt<'_>,
     decided: &mut Option<Decided>,
 ) -> Result<(), Fault> {
-    learn_tables(client, shared, batches).await?;
-    let (position, transaction, stored) = lock_and_fetch(client, shared, batches).await?;
+    learn_tables(client, shared, attempt.batches).await?;
+    let (position, stored) = lock_and_fetch(client, shared, attempt.batches).await?;
     let mut group = Group::after(position);
-    let outcomes = batches
+    let outcomes = attempt
+        .batches
         .iter()
         .map(|batch| {
             group.add(batch.clone(), |table, key| {
@@ -113,12 +118,11 @@ pub(crate) async fn commit(
     *decided = Some(Decided {
         outcomes,
         last: group.last(),
-        transaction,
     });
     if group.is_empty() {
         Ok(client.batch_execute("ROLLBACK").await?)
     } else {
-        write(client, shared, &group).await
+        write(client, shared, &group, attempt.number).await
     }
 }
 
@@ -129,7 +133,7 @@ async fn lock_and_fetch(
     client: &ClientWrapper,
     shared: &Shared,
     batches: &[Batch],
-) -> Result<(Position, i64, Stored), Fault> {
+) -> Result<(Position, Stored), Fault> {
     let lock = client.prepare_cached(LOCK).await?;
     let fetch = client.prepare_cached(FETCH).await?;
     let (tables, keys): (Vec<_>, Vec<_>) = batches
@@ -159,7 +163,7 @@ async fn lock_and_fetch(
         let (table, key, value) = stored_row(row)?;
         stored.entry(table).or_default().insert(key, value);
     }
-    Ok((position, locked.try_get(1)?, stored))
+    Ok((position, stored))
 }
 
 fn stored_row(row: &Row) -> Result<(TableNumber, Vec<u8>, Bytes), tokio_postgres::Error> {
@@ -171,7 +175,7 @@ fn stored_row(row: &Row) -> Result<(TableNumber, Vec<u8>, Bytes), tokio_postgres
 }
 
 /// Writes the group and commits; in one round trip.
-async fn write(client: &ClientWrapper, shared: &Shared, group: &Group) -> Result<(), Fault> {
+async fn write(client: &ClientWrapper, shared: &Shared, group: &Group, number: i64) -> Result<(), Fault> {
     let put = client.prepare_cached(PUT).await?;
     let delete = client.prepare_cached(DELETE).await?;
     let advance = client.prepare_cached(ADVANCE).await?;
@@ -195,7 +199,7 @@ async fn write(client: &ClientWrapper, shared: &Shared, group: &Group) -> Result
             client.execute(&delete, &[tables, keys]).await
         }
     };
-    let advanced = async { client.execute(&advance, &[&last]).await };
+    let advanced = async { client.execute(&advance, &[&last, &shared.node, &number]).await };
     let told = async { client.execute(&notify, &[&shared.channel, &payloads]).await };
     future::try_join5(puts, deletes, advanced, told, client.batch_execute("COMMIT")).await?;
     Ok(())
@@ -230,13 +234,18 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Asks how a transaction ended whose answer was lost.
-pub(crate) async fn fate(client: &ClientWrapper, transaction: i64) -> Result<Fate, Fault> {
-    let row = client.query_one(STATUS, &[&transaction]).await?;
-    match row.try_get::<_, Option<&str>>(0)? {
-        Some("committed") => Ok(Fate::Committed),
-        Some("aborted") => Ok(Fate::Aborted),
-        Some("in progress") => Ok(Fate::Running),
-        _ => Err(Fault::Foreign("an unknown transaction")),
-    }
+/// Whether the group was committed whose answer was lost. Waits until its transaction has ended: that holds the lock.
+pub(crate) async fn was_committed(
+    client: &ClientWrapper,
+    shared: &Shared,
+    number: i64,
+) -> Result<bool, Fault> {
+    client.batch_execute("BEGIN").await?;
+    client.query_one(LOCK, &[]).await?;
+    let noted = client.query_opt(NOTED, &[&shared.node]).await?;
+    client.batch_execute("ROLLBACK").await?;
+    Ok(match noted {
+        Some(row) => row.try_get::<_, i64>(0)? == number,
+        None => false,
+    })
 }
