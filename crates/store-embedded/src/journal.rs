@@ -17,7 +17,7 @@ use std::{
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::open::OpenError;
+use crate::open_error::OpenError;
 
 const START: u8 = 1;
 const ITEM: u8 = 2;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use fjall::{Keyspace, OwnedWriteBatch as WriteBatch, Readable as _, Snapshot};
 use gatehouse_store::{Position, group::GroupWrites};
 
-use crate::open::OpenError;
+use crate::open_error::OpenError;
 
 /// The layout that this program writes.
 const FORMAT: u8 = 1;

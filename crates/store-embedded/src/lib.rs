@@ -19,6 +19,7 @@ mod free_space;
 mod journal;
 mod layout;
 mod open;
+mod open_error;
 mod queue;
 
-pub use self::{backend::EmbeddedBackend, config::EmbeddedConfig, open::OpenError};
+pub use self::{backend::EmbeddedBackend, config::EmbeddedConfig, open_error::OpenError};
