@@ -246,11 +246,10 @@ fn text(text: &str) -> CanonicalJsonValue {
 }
 
 fn integer(number: u64) -> Result<CanonicalJsonValue, BuildError> {
-    let number = i64::try_from(number).ok().and_then(|number| Int::new(number));
+    let number = i64::try_from(number).ok().and_then(Int::new);
     number.map(CanonicalJsonValue::Integer).ok_or_else(|| BuildError::Unsignable("a number is out of range".to_owned()))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "as `map_err` passes it")]
 fn unsignable(error: ruma::signatures::JsonError) -> BuildError {
     match error {
         ruma::signatures::JsonError::PduTooLarge => BuildError::TooLarge,
@@ -263,4 +262,11 @@ fn random_name() -> Result<String, BuildError> {
     let mut bytes = [0; 18];
     getrandom::fill(&mut bytes).map_err(|_| BuildError::Randomness)?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// The reference hash of a PDU, in unpadded base64 (server-server API, calculating the reference hash). `None` when
+/// it is not JSON.
+pub fn reference_hash_of(pdu: &str, version: RoomVersion) -> Option<String> {
+    let object: CanonicalJsonObject = serde_json::from_str(pdu).ok()?;
+    reference_hash(&object, version.rules()).ok()
 }
