@@ -122,6 +122,11 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// All that is left.
     pub fn remaining(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.rest)
