@@ -48,7 +48,7 @@ fn number() -> impl Strategy<Value = u64> {
 }
 
 fn position() -> impl Strategy<Value = Position> {
-    number().prop_map(|number| Position::new(number >> 1).unwrap())
+    number().prop_map(|number| Position::new(number >> 1).unwrap_or_default())
 }
 
 fn signed() -> impl Strategy<Value = i64> {
