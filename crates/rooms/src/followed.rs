@@ -46,7 +46,10 @@ impl Rooms {
         let mut range = Range::prefix(&(user.to_owned(),));
         let mut memberships = Vec::new();
         loop {
-            let rows = self.store.scan(&MEMBERSHIPS, &range, Direction::Forward, BATCH).await?;
+            let rows = self
+                .store
+                .scan(&MEMBERSHIPS, &range, Direction::Forward, BATCH)
+                .await?;
             let full = rows.len() == BATCH;
             if let (true, Some(((_, room), _))) = (full, rows.last()) {
                 let end = Range::prefix(&(user.to_owned(),));
@@ -79,7 +82,10 @@ impl Rooms {
             let range = Range::all()
                 .after(&(user.to_owned(), after))
                 .through(&(user.to_owned(), through));
-            let rows = self.store.scan(&MEMBERSHIP_CHANGES, &range, Direction::Forward, BATCH).await?;
+            let rows = self
+                .store
+                .scan(&MEMBERSHIP_CHANGES, &range, Direction::Forward, BATCH)
+                .await?;
             let full = rows.len() == BATCH;
             after = rows.last().map_or(through, |((_, position), _)| *position);
             rooms.extend(rows.into_iter().map(|(_, row)| row.room_id));
@@ -105,7 +111,10 @@ impl Rooms {
                 .after(&(room_id.to_owned(), after))
                 .through(&(room_id.to_owned(), through));
             let batch = BATCH.min(limit - changes.len());
-            let rows = self.store.scan(&STATE_CHANGES, &range, Direction::Forward, batch).await?;
+            let rows = self
+                .store
+                .scan(&STATE_CHANGES, &range, Direction::Forward, batch)
+                .await?;
             let full = rows.len() == batch;
             after = rows.last().map_or(through, |((_, position), _)| *position);
             changes.extend(rows.into_iter().map(|((_, position), row)| StateChange {

@@ -1,5 +1,49 @@
 //! Rooms: membership, sending, state, history and who may see it.
 
+mod config;
+pub mod context;
+mod event_cache;
 pub mod filter;
+mod followed;
+pub mod head;
+pub mod hierarchy;
 pub mod history_visibility;
+mod loading;
+pub mod members;
+pub mod membership;
+pub mod messages;
+mod past_state;
+pub mod power_levels;
+pub mod present;
+mod read_error;
+#[cfg(test)]
+mod read_tests;
+pub mod relations;
+pub mod remote_servers;
+mod room_transaction;
+mod room_view;
+mod rooms;
+mod state_reads;
+mod stored;
+pub mod summary;
+mod tables;
+mod timeline_walk;
+mod timestamp_to_event;
 pub mod token;
+mod turns;
+mod write_error;
+
+pub use self::{
+    config::{CACHED_ROOMS, Config, EVENT_CACHE_BYTES},
+    followed::{CurrentMembership, StateChange},
+    head::{Member, RoomHead},
+    membership::{MembershipRequest, join::Join},
+    power_levels::PowerLevels,
+    read_error::ReadError,
+    remote_servers::{NoFederation, RemoteServers},
+    room_view::{AsOf, RoomView},
+    rooms::Rooms,
+    stored::{StoredEvent, TimelineRows},
+    tables::MemberCounts,
+    write_error::{Refusal, WriteError},
+};

@@ -1,0 +1,218 @@
+//! A room as it stands at its last event: what appends build on and what most reads need.
+
+use std::{collections::HashMap, sync::Arc};
+
+use gatehouse_events::{Event, RoomVersion};
+use ruma::{
+    OwnedEventId, OwnedRoomId, OwnedUserId, UserId,
+    events::{StateEventType, room::member::MembershipState},
+};
+
+use crate::{
+    power_levels::PowerLevels,
+    tables::{HeadRow, MemberCounts},
+};
+
+/// A room at one moment. Immutable; copies share almost everything, so that a version costs the same for ten members
+/// and for a hundred thousand.
+#[derive(Debug, Clone)]
+pub struct RoomHead {
+    /// Which room.
+    pub room_id: OwnedRoomId,
+    /// Its version.
+    pub version: RoomVersion,
+    /// The forward extremities.
+    pub extremities: Vec<OwnedEventId>,
+    /// The depth of the deepest extremity.
+    pub depth: u64,
+    /// One more with each event.
+    pub sequence: u64,
+    /// How many users have which membership.
+    pub counts: MemberCounts,
+    /// Every user who has or had a membership.
+    pub members: imbl::HashMap<OwnedUserId, Member>,
+    /// The state but for members: type and state key to event.
+    pub state: imbl::OrdMap<(String, String), OwnedEventId>,
+    /// The events that nearly every append or read looks at, by type; all with an empty state key.
+    pub(crate) hot: HashMap<&'static str, Arc<Event>>,
+    /// The power levels in force, parsed once for each time they change.
+    pub(crate) power_levels: Arc<PowerLevels>,
+}
+
+/// A user's membership.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Which.
+    pub membership: MembershipState,
+    /// The event that set it.
+    pub event_id: OwnedEventId,
+}
+
+/// The types that [`RoomHead`] keeps parsed.
+pub(crate) const HOT: [&str; 6] = [
+    "m.room.create",
+    "m.room.power_levels",
+    "m.room.join_rules",
+    "m.room.history_visibility",
+    "m.room.guest_access",
+    "m.room.canonical_alias",
+];
+
+impl RoomHead {
+    /// A room before its first event.
+    pub(crate) fn empty(room_id: OwnedRoomId, version: RoomVersion) -> Self {
+        Self {
+            room_id,
+            version,
+            extremities: Vec::new(),
+            depth: 0,
+            sequence: 0,
+            counts: MemberCounts::default(),
+            members: imbl::HashMap::new(),
+            state: imbl::OrdMap::new(),
+            hot: HashMap::new(),
+            power_levels: Arc::new(PowerLevels::before_creation()),
+        }
+    }
+
+    /// The row that says the same.
+    pub(crate) fn row(&self) -> HeadRow {
+        HeadRow {
+            sequence: self.sequence,
+            depth: self.depth,
+            extremities: self.extremities.clone(),
+            counts: self.counts,
+        }
+    }
+
+    /// The user's membership; `Leave` for one who never had any.
+    pub fn membership(&self, user: &UserId) -> MembershipState {
+        self.members
+            .get(user)
+            .map_or(MembershipState::Leave, |member| member.membership.clone())
+    }
+
+    /// Whether the user is joined.
+    pub fn is_joined(&self, user: &UserId) -> bool {
+        self.members
+            .get(user)
+            .is_some_and(|member| member.membership == MembershipState::Join)
+    }
+
+    /// The event that set this state, members included.
+    pub fn state_event_id(&self, kind: &str, state_key: &str) -> Option<&OwnedEventId> {
+        if kind == "m.room.member" {
+            let user = <&UserId>::try_from(state_key).ok()?;
+            return self.members.get(user).map(|member| &member.event_id);
+        }
+        self.state.get(&(kind.to_owned(), state_key.to_owned()))
+    }
+
+    /// As [`Self::state_event_id`], by the type that the authorisation rules use.
+    pub(crate) fn state_event_id_of(&self, kind: &StateEventType, state_key: &str) -> Option<&OwnedEventId> {
+        self.state_event_id(&kind.to_string(), state_key)
+    }
+
+    /// One of the events that are kept parsed: create, power levels, join rules, history visibility, guest access,
+    /// canonical alias.
+    pub fn hot_event(&self, kind: &str) -> Option<&Arc<Event>> {
+        self.hot.get(kind)
+    }
+
+    /// The power levels in force.
+    pub fn power_levels(&self) -> &PowerLevels {
+        &self.power_levels
+    }
+
+    /// The join rule; `invite` when the room has none (authorisation rules, `m.room.member`).
+    pub fn join_rule(&self) -> String {
+        self.hot_text("m.room.join_rules", "join_rule")
+            .unwrap_or_else(|| "invite".to_owned())
+    }
+
+    /// Whether guests may join.
+    pub fn guests_can_join(&self) -> bool {
+        self.hot_text("m.room.guest_access", "guest_access").as_deref() == Some("can_join")
+    }
+
+    /// A text in the content of a hot event; anything but a string counts as absent (D08).
+    pub(crate) fn hot_text(&self, kind: &str, field: &str) -> Option<String> {
+        let content: serde_json::Map<String, serde_json::Value> = self.hot.get(kind)?.content_as()?;
+        content.get(field)?.as_str().map(str::to_owned)
+    }
+
+    /// Takes in an event that has been authorised: extremities, depth, state, members, counts.
+    pub(crate) fn apply(&mut self, event: &Arc<Event>) {
+        self.extremities = vec![event.event_id.clone()];
+        self.depth = event.depth;
+        self.sequence += 1;
+        let Some(state_key) = &event.state_key else {
+            return;
+        };
+        let kind = event.kind.to_string();
+        if kind == "m.room.member" {
+            self.apply_member(event, state_key);
+            return;
+        }
+        if state_key.is_empty()
+            && let Some(name) = HOT.iter().find(|name| **name == kind)
+        {
+            self.hot.insert(name, Arc::clone(event));
+            if matches!(*name, "m.room.create" | "m.room.power_levels") {
+                self.refresh_power_levels();
+            }
+        }
+        self.state
+            .insert((kind, state_key.clone()), event.event_id.clone());
+    }
+
+    fn apply_member(&mut self, event: &Arc<Event>, state_key: &str) {
+        let Ok(user) = OwnedUserId::try_from(state_key) else {
+            return;
+        };
+        let membership = membership_in(event);
+        let member = Member {
+            membership: membership.clone(),
+            event_id: event.event_id.clone(),
+        };
+        let before = self.members.insert(user, member);
+        if let Some(before) = before
+            && let Some(count) = self.count(&before.membership)
+        {
+            *count = count.saturating_sub(1);
+        }
+        if let Some(count) = self.count(&membership) {
+            *count += 1;
+        }
+    }
+
+    fn count(&mut self, membership: &MembershipState) -> Option<&mut u64> {
+        match membership {
+            MembershipState::Join => Some(&mut self.counts.joined),
+            MembershipState::Invite => Some(&mut self.counts.invited),
+            MembershipState::Knock => Some(&mut self.counts.knocking),
+            MembershipState::Ban => Some(&mut self.counts.banned),
+            _ => None,
+        }
+    }
+
+    /// Reads the power levels anew from the hot events.
+    pub(crate) fn refresh_power_levels(&mut self) {
+        self.power_levels = Arc::new(PowerLevels::of(
+            self.version,
+            self.hot.get("m.room.create").map(Arc::as_ref),
+            self.hot.get("m.room.power_levels").map(Arc::as_ref),
+        ));
+    }
+}
+
+/// The membership that an `m.room.member` sets.
+pub(crate) fn membership_in(event: &Event) -> MembershipState {
+    #[derive(serde::Deserialize)]
+    struct Content {
+        membership: MembershipState,
+    }
+    event
+        .content_as::<Content>()
+        .map_or(MembershipState::Leave, |content| content.membership)
+}

@@ -1,0 +1,172 @@
+//! Bringing rooms and events from the store into memory.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use gatehouse_events::{Event, RoomVersion};
+use gatehouse_store::{DecodeError, Direction, Position, Range, StoreError};
+use ruma::{OwnedEventId, OwnedUserId, RoomId, events::room::member::MembershipState};
+
+use crate::{
+    Rooms,
+    head::{HOT, Member, RoomHead},
+    stored::StoredEvent,
+    tables::{CURRENT_STATE, EVENT_INDEX, HEADS, HeadRow, ROOMS, TIMELINE},
+};
+
+/// Rows of the current state read at once.
+const BATCH: usize = 1_000;
+/// How often a head is read again when somebody writes meanwhile.
+const ATTEMPTS: usize = 10;
+
+impl Rooms {
+    /// The room as the last commit that can be seen left it; `None`: there is no such room here.
+    pub async fn head(&self, room_id: &RoomId) -> Result<Option<Arc<RoomHead>>, StoreError> {
+        let slot = self.shared.turns.slot(room_id);
+        if let Some(head) = slot.committed() {
+            return Ok(Some(head));
+        }
+        let head = self.load_head(room_id).await?;
+        if let Some(head) = &head {
+            slot.publish(head);
+        }
+        Ok(head)
+    }
+
+    /// Reads a head from the store: one state of it, though others may write meanwhile.
+    pub(crate) async fn load_head(&self, room_id: &RoomId) -> Result<Option<Arc<RoomHead>>, StoreError> {
+        let key = (room_id.to_owned(),);
+        let Some(room) = self.store.get(&ROOMS, &key).await? else {
+            return Ok(None);
+        };
+        let version = room.version.parse().map_err(|_| StoreError::Corrupt {
+            table: ROOMS.name,
+            source: DecodeError::Invalid("room version"),
+        })?;
+        for _ in 0..ATTEMPTS {
+            let before = self.store.get(&HEADS, &key).await?;
+            let mut head = RoomHead::empty(room_id.to_owned(), version);
+            self.load_state(&mut head).await?;
+            let after = self.store.get(&HEADS, &key).await?;
+            let (Some(row), true) = (after, before.is_some()) else {
+                return Ok(None);
+            };
+            if before.as_ref() != Some(&row) {
+                continue;
+            }
+            self.complete(&mut head, row).await?;
+            return Ok(Some(Arc::new(head)));
+        }
+        Err(StoreError::Unavailable(
+            "the room changes too fast to be read; try again".to_owned(),
+        ))
+    }
+
+    /// Members and other state.
+    async fn load_state(&self, head: &mut RoomHead) -> Result<(), StoreError> {
+        let room = head.room_id.clone();
+        let mut range = Range::prefix(&(room,));
+        loop {
+            let rows = self
+                .store
+                .scan(&CURRENT_STATE, &range, Direction::Forward, BATCH)
+                .await?;
+            let full = rows.len() == BATCH;
+            if let Some((last, _)) = rows.last() {
+                range = range.after(last);
+            }
+            for ((_, kind, state_key), (event_id, _, membership)) in rows {
+                if kind != "m.room.member" {
+                    head.state.insert((kind, state_key), event_id);
+                } else if let Ok(user) = OwnedUserId::try_from(state_key) {
+                    let membership = MembershipState::from(membership);
+                    head.members.insert(user, Member { membership, event_id });
+                }
+            }
+            if !full {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What the row knows, and the events that are kept parsed.
+    async fn complete(&self, head: &mut RoomHead, row: HeadRow) -> Result<(), StoreError> {
+        head.extremities = row.extremities;
+        head.depth = row.depth;
+        head.sequence = row.sequence;
+        head.counts = row.counts;
+        let wanted: Vec<_> = HOT
+            .iter()
+            .filter_map(|name| Some((*name, head.state_event_id(name, "")?.clone())))
+            .collect();
+        let ids: Vec<_> = wanted.iter().map(|(_, id)| id.clone()).collect();
+        for ((name, _), event) in wanted.iter().zip(self.events(&ids).await?) {
+            if let Some(event) = event {
+                head.hot.insert(name, event);
+            }
+        }
+        head.refresh_power_levels();
+        Ok(())
+    }
+
+    /// Events by id, from memory where they are.
+    pub(crate) async fn events(&self, ids: &[OwnedEventId]) -> Result<Vec<Option<Arc<Event>>>, StoreError> {
+        let mut found: Vec<_> = ids.iter().map(|id| self.shared.events.get(id)).collect();
+        let missing: Vec<_> = ids
+            .iter()
+            .zip(&found)
+            .filter(|(_, event)| event.is_none())
+            .map(|(id, _)| id.clone())
+            .collect();
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        let mut loaded = self.stored(&missing).await?.into_iter();
+        for slot in found.iter_mut().filter(|slot| slot.is_none()) {
+            if let Some(Some(stored)) = loaded.next() {
+                self.shared.events.insert(&stored.event);
+                *slot = Some(stored.event);
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Rooms {
+    /// The reference hash of a stored event, in unpadded base64. Room versions 1 and 2 put it beside event ids.
+    pub(crate) async fn reference_hash(
+        &self,
+        event_id: &OwnedEventId,
+        version: RoomVersion,
+    ) -> Result<Option<String>, StoreError> {
+        let Some((room_id, position)) = self.store.get(&EVENT_INDEX, &(event_id.clone(),)).await? else {
+            return Ok(None);
+        };
+        let row = self.store.get(&TIMELINE, &(room_id, position)).await?;
+        Ok(row.and_then(|row| gatehouse_events::build::reference_hash_of(&row.pdu, version)))
+    }
+}
+
+impl Rooms {
+    /// Events by their ids, of whatever room, in the order asked. Two round trips and one for each room.
+    pub(crate) async fn stored(&self, ids: &[OwnedEventId]) -> Result<Vec<Option<StoredEvent>>, StoreError> {
+        let keys: Vec<_> = ids.iter().map(|id| (id.clone(),)).collect();
+        let places = self.store.get_many(&EVENT_INDEX, &keys).await?;
+        let mut by_room: BTreeMap<_, Vec<Position>> = BTreeMap::new();
+        for (room, position) in places.into_iter().flatten() {
+            by_room.entry(room).or_default().push(position);
+        }
+        let mut found = HashMap::with_capacity(ids.len());
+        for (room, positions) in by_room {
+            let events = self.timeline_rows(&room, &positions).await?;
+            found.extend(
+                events
+                    .into_iter()
+                    .map(|event| (event.event_id().to_owned(), event)),
+            );
+        }
+        Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
+    }
+}

@@ -1,0 +1,99 @@
+//! Inviting somebody by their user id. An invite by address will become this as soon as the address is somebody's.
+
+use ruma::{CanonicalJsonValue, OwnedEventId, RoomId, UserId, events::room::member::MembershipState};
+
+use super::{
+    MembershipRequest, append_member, member_event, require_joined, require_level,
+    stripped_state::stripped_state,
+};
+use crate::{
+    RoomHead, Rooms,
+    room_transaction::{Beside, RoomTransaction},
+    write_error::{Attempt, Refusal, WriteError, attempt},
+};
+
+/// Whether an invite opens a conversation of two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Directness {
+    /// It does (`is_direct`).
+    Direct,
+    /// It does not.
+    Ordinary,
+}
+
+impl Rooms {
+    /// Invites the target; nothing happens when they are invited already (B11).
+    pub async fn invite(
+        &self,
+        sender: &UserId,
+        target: &UserId,
+        room_id: &RoomId,
+        request: &MembershipRequest,
+    ) -> Result<OwnedEventId, WriteError> {
+        attempt(|| self.try_invite(sender, target, room_id, request)).await
+    }
+
+    async fn try_invite(
+        &self,
+        sender: &UserId,
+        target: &UserId,
+        room_id: &RoomId,
+        request: &MembershipRequest,
+    ) -> Result<OwnedEventId, Attempt> {
+        let mut transaction = self.begin_existing(room_id).await?;
+        may_invite(transaction.head(), sender, target)?;
+        if transaction.head().membership(target) == MembershipState::Invite
+            && let Some(event_id) = member_event(transaction.head(), target)
+        {
+            return Ok(event_id);
+        }
+        let event_id = self
+            .append_invite(&mut transaction, sender, target, request, Directness::Ordinary)
+            .await?;
+        transaction.commit().await?;
+        Ok(event_id)
+    }
+
+    /// Appends an invite that nobody has refused yet.
+    pub(crate) async fn append_invite(
+        &self,
+        transaction: &mut RoomTransaction,
+        sender: &UserId,
+        target: &UserId,
+        request: &MembershipRequest,
+        directness: Directness,
+    ) -> Result<OwnedEventId, WriteError> {
+        let mut content = request.content(&MembershipState::Invite);
+        if directness == Directness::Direct {
+            content.insert("is_direct".to_owned(), CanonicalJsonValue::Bool(true));
+        }
+        if self.is_local(target) {
+            self.add_profile(target, &mut content).await?;
+        }
+        let stripped_state = Some(stripped_state(transaction, Some(sender)).await?);
+        let beside = Beside {
+            stripped_state,
+            ..Beside::default()
+        };
+        Ok(append_member(transaction, sender, target, content, beside)
+            .await?
+            .event_id
+            .clone())
+    }
+}
+
+/// Why the target may not be invited (authorisation rules, `m.room.member`, membership `invite`).
+fn may_invite(head: &RoomHead, sender: &UserId, target: &UserId) -> Result<(), Refusal> {
+    match head.membership(sender) {
+        MembershipState::Join => {}
+        MembershipState::Ban => return Err(Refusal::Banned),
+        _ => return Err(Refusal::InviterNotInRoom),
+    }
+    require_joined(head, sender)?;
+    match head.membership(target) {
+        MembershipState::Join => return Err(Refusal::AlreadyJoined(target.to_owned())),
+        MembershipState::Ban => return Err(Refusal::TargetBanned(target.to_owned())),
+        _ => {}
+    }
+    require_level(head, sender, head.power_levels().invite, "invite")
+}

@@ -1,0 +1,177 @@
+//! Joining a room.
+
+use ruma::{
+    CanonicalJsonObject, CanonicalJsonValue, OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId,
+    UserId, events::room::member::MembershipState,
+};
+use serde::Deserialize;
+
+use super::{MembershipRequest, append_member, member_event};
+use crate::{
+    RoomHead, Rooms,
+    remote_servers::RemoteMembership,
+    room_transaction::Beside,
+    tables::MEMBERSHIPS,
+    write_error::{Attempt, Refusal, WriteError, attempt},
+};
+
+/// Rooms named by a join rule that are looked at.
+const MAX_ALLOWED_ROOMS: usize = 100;
+
+/// What is asked.
+#[derive(Debug, Clone, Default)]
+pub struct Join {
+    /// Reason and further content.
+    pub request: MembershipRequest,
+    /// Whether the user is a guest, whom the room must welcome.
+    pub is_guest: bool,
+    /// Servers that may know the room.
+    pub via: Vec<OwnedServerName>,
+}
+
+/// How a user may come in.
+enum Admission {
+    /// As the rule says, or because they are invited.
+    Open,
+    /// Because of another room; somebody who may invite vouches for it.
+    Restricted { authorised_via: OwnedUserId },
+}
+
+impl Rooms {
+    /// Joins the user to the room; nothing happens when they are in it and say nothing new.
+    pub async fn join(&self, user: &UserId, room_id: &RoomId, join: &Join) -> Result<(), WriteError> {
+        match attempt(|| self.try_join(user, room_id, join)).await {
+            Err(WriteError::NoSuchRoom) => {
+                let reason = join.request.reason.as_deref();
+                let request = RemoteMembership {
+                    room_id,
+                    user,
+                    via: &join.via,
+                    reason,
+                };
+                self.shared.remote.join(request).await?;
+                Ok(())
+            }
+            outcome => outcome.map(|_| ()),
+        }
+    }
+
+    pub(super) async fn try_join(
+        &self,
+        user: &UserId,
+        room_id: &RoomId,
+        join: &Join,
+    ) -> Result<OwnedEventId, Attempt> {
+        let mut content = join.request.content(&MembershipState::Join);
+        self.add_profile(user, &mut content).await?;
+        let mut transaction = self.begin_existing(room_id).await?;
+        let head = transaction.head();
+        match head.membership(user) {
+            MembershipState::Ban => return Err(Refusal::Banned.into()),
+            MembershipState::Join => {
+                if join.request.content.is_empty()
+                    && let Some(event_id) = member_event(head, user)
+                {
+                    return Ok(event_id);
+                }
+            }
+            membership => {
+                if join.is_guest && !head.guests_can_join() {
+                    return Err(WriteError::GuestsForbidden.into());
+                }
+                if let Admission::Restricted { authorised_via } =
+                    self.admission(head, user, &membership).await?
+                {
+                    let via = CanonicalJsonValue::String(authorised_via.into());
+                    content.insert("join_authorised_via_users_server".to_owned(), via);
+                }
+            }
+        }
+        if let Some(same) = same_content(&transaction, user, &content).await? {
+            return Ok(same);
+        }
+        let event = append_member(&mut transaction, user, user, content, Beside::default()).await?;
+        transaction.commit().await?;
+        Ok(event.event_id.clone())
+    }
+
+    /// Whether and how one who is not in the room may join it.
+    async fn admission(
+        &self,
+        head: &RoomHead,
+        user: &UserId,
+        membership: &MembershipState,
+    ) -> Result<Admission, WriteError> {
+        let rules = &head.version.rules().authorization;
+        let rule = head.join_rule();
+        let restricted = (rule == "restricted" && rules.restricted_join_rule)
+            || (rule == "knock_restricted" && rules.knock_restricted_join_rule);
+        if rule == "public" || *membership == MembershipState::Invite {
+            return Ok(Admission::Open);
+        }
+        if !restricted {
+            return Err(Refusal::NotInvited.into());
+        }
+        if !self.is_in_one_of(user, &allowed_rooms(head)).await? {
+            return Err(Refusal::NotInAllowedRoom.into());
+        }
+        let authorised_via = self.who_may_invite(head).ok_or(WriteError::UnableToGrantJoin)?;
+        Ok(Admission::Restricted { authorised_via })
+    }
+
+    async fn is_in_one_of(&self, user: &UserId, rooms: &[OwnedRoomId]) -> Result<bool, WriteError> {
+        let keys: Vec<_> = rooms.iter().map(|room| (user.to_owned(), room.clone())).collect();
+        let rows = self.store.get_many(&MEMBERSHIPS, &keys).await?;
+        Ok(rows
+            .iter()
+            .flatten()
+            .any(|row| row.membership == MembershipState::Join))
+    }
+
+    /// A user of this server who is in the room and may invite. Those with a level of their own come first, so that
+    /// members are looked through only where everybody may invite, and then the first will do.
+    fn who_may_invite(&self, head: &RoomHead) -> Option<OwnedUserId> {
+        let levels = head.power_levels();
+        let able = |user: &UserId| {
+            self.is_local(user) && head.is_joined(user) && levels.of_user(user) >= levels.invite
+        };
+        levels
+            .named_users()
+            .find(|user| able(user))
+            .or_else(|| head.members.keys().find(|user| able(user)))
+            .cloned()
+    }
+}
+
+/// The rooms whose members a restricted rule lets in; conditions that nobody knows let nobody in.
+fn allowed_rooms(head: &RoomHead) -> Vec<OwnedRoomId> {
+    #[derive(Deserialize)]
+    struct Content {
+        allow: Vec<serde_json::Value>,
+    }
+    let content = head
+        .hot_event("m.room.join_rules")
+        .and_then(|event| event.content_as::<Content>());
+    content
+        .into_iter()
+        .flat_map(|content| content.allow)
+        .filter(|condition| {
+            condition.get("type").and_then(serde_json::Value::as_str) == Some("m.room_membership")
+        })
+        .filter_map(|condition| OwnedRoomId::try_from(condition.get("room_id")?.as_str()?).ok())
+        .take(MAX_ALLOWED_ROOMS)
+        .collect()
+}
+
+/// The user's membership event, when it says just this.
+async fn same_content(
+    transaction: &crate::room_transaction::RoomTransaction,
+    user: &UserId,
+    content: &CanonicalJsonObject,
+) -> Result<Option<OwnedEventId>, WriteError> {
+    let Some(event) = transaction.state_event("m.room.member", user.as_str()).await? else {
+        return Ok(None);
+    };
+    let before: Option<CanonicalJsonObject> = event.content_as();
+    Ok((before.as_ref() == Some(content)).then(|| event.event_id.clone()))
+}

@@ -1,0 +1,61 @@
+//! Leaving a room, rejecting an invite, taking back a knock.
+
+use ruma::{OwnedEventId, RoomId, UserId, events::room::member::MembershipState};
+
+use super::{MembershipRequest, append_member, member_event};
+use crate::{
+    Rooms,
+    room_transaction::Beside,
+    write_error::{Attempt, Refusal, WriteError, attempt},
+};
+
+impl Rooms {
+    /// Takes the user out of the room; nothing happens when they have left already (B13).
+    pub async fn leave(
+        &self,
+        user: &UserId,
+        room_id: &RoomId,
+        request: &MembershipRequest,
+    ) -> Result<OwnedEventId, WriteError> {
+        attempt(|| self.try_leave(user, room_id, request)).await
+    }
+
+    async fn try_leave(
+        &self,
+        user: &UserId,
+        room_id: &RoomId,
+        request: &MembershipRequest,
+    ) -> Result<OwnedEventId, Attempt> {
+        let mut transaction = self.begin_existing(room_id).await?;
+        let head = transaction.head();
+        match head.membership(user) {
+            MembershipState::Ban => return Err(Refusal::Banned.into()),
+            MembershipState::Join | MembershipState::Invite | MembershipState::Knock => {}
+            _ => return Ok(member_event(head, user).ok_or(Refusal::NeverInRoom)?),
+        }
+        let content = request.content(&MembershipState::Leave);
+        let event = append_member(&mut transaction, user, user, content, Beside::default()).await?;
+        transaction.commit().await?;
+        Ok(event.event_id.clone())
+    }
+
+    /// Takes the user out of every room that they are in, invited to or knocking at; as at deactivation. Goes on
+    /// when one room fails, and tells the last failure.
+    pub async fn leave_all(&self, user: &UserId) -> Result<(), WriteError> {
+        let mut outcome = Ok(());
+        for membership in self.current_memberships(user).await? {
+            let inside = matches!(
+                membership.membership,
+                MembershipState::Join | MembershipState::Invite | MembershipState::Knock
+            );
+            if inside
+                && let Err(error) = self
+                    .leave(user, &membership.room_id, &MembershipRequest::default())
+                    .await
+            {
+                outcome = Err(error);
+            }
+        }
+        outcome
+    }
+}

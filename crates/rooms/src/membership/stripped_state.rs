@@ -1,0 +1,59 @@
+//! What somebody outside is shown of a room: with an invite, or with their knock.
+
+use ruma::UserId;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::{room_transaction::RoomTransaction, write_error::WriteError};
+
+/// The types that the specification recommends (client-server API, stripped state).
+const SHOWN: [&str; 8] = [
+    "m.room.create",
+    "m.room.name",
+    "m.room.avatar",
+    "m.room.topic",
+    "m.room.join_rules",
+    "m.room.canonical_alias",
+    "m.room.encryption",
+    "m.room.history_visibility",
+];
+
+/// More than this is left out, beginning with the last (E: outbound invites, X02).
+const MAX_BYTES: usize = 48 << 10;
+
+#[derive(Serialize)]
+struct Stripped<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    state_key: &'a str,
+    sender: &'a UserId,
+    content: &'a RawValue,
+}
+
+/// The stripped state as a JSON array, with the membership of whoever acts.
+pub(super) async fn stripped_state(
+    transaction: &RoomTransaction,
+    actor: Option<&UserId>,
+) -> Result<String, WriteError> {
+    let mut entries = Vec::with_capacity(SHOWN.len() + 1);
+    let mut bytes = 0;
+    let shown = SHOWN.iter().map(|kind| (*kind, ""));
+    let actor = actor.map(|user| ("m.room.member", user.as_str()));
+    for (kind, state_key) in actor.into_iter().chain(shown) {
+        let Some(event) = transaction.state_event(kind, state_key).await? else {
+            continue;
+        };
+        bytes += event.content.get().len();
+        if bytes > MAX_BYTES {
+            continue;
+        }
+        let entry = Stripped {
+            kind,
+            state_key,
+            sender: &event.sender,
+            content: &event.content,
+        };
+        entries.extend(serde_json::to_string(&entry));
+    }
+    Ok(format!("[{}]", entries.join(",")))
+}

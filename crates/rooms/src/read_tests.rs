@@ -1,0 +1,7 @@
+//! Reads over a store in memory: what is shown, and to whom.
+
+mod fixture;
+mod history;
+mod relations;
+mod spaces;
+mod state;

@@ -1,0 +1,396 @@
+//! Appending to a room: the one place where events are built, authorised and written.
+
+use std::{collections::HashMap, sync::Arc};
+
+use gatehouse_events::{
+    BuildError, Built, Event, NewEvent, Parents,
+    authorise::{Denied, auth_types, authorise, authorise_by_auth_events},
+};
+use gatehouse_store::{Batch, Commit, CommitError, Position, StoreError, Topic};
+use ruma::{
+    OwnedDeviceId, OwnedEventId, OwnedUserId, RoomId, UserId,
+    events::{StateEventType, TimelineEventType},
+    room_version_rules::EventsReferenceFormatVersion,
+};
+use thiserror::Error;
+use tokio::sync::OwnedMutexGuard;
+
+use crate::{
+    Rooms,
+    head::{RoomHead, membership_in},
+    relations::index::index_relation,
+    tables::{
+        CURRENT_STATE, EVENT_INDEX, EventRow, HEADS, HeadRow, MEMBERSHIP_CHANGES, MEMBERSHIPS,
+        MembershipChangeRow, MembershipRow, ROOMS, RoomRow, STATE_CHANGES, STATE_HISTORY, StateChangeRow,
+        TIMELINE, TIMESTAMPS, TRANSACTION_TIMES, TRANSACTIONS,
+    },
+    turns::{RoomSlot, Tip},
+};
+
+/// A room's turn, and what is to be committed with it: any number of events, all or none.
+pub(crate) struct RoomTransaction {
+    rooms: Rooms,
+    slot: Arc<RoomSlot>,
+    turn: OwnedMutexGuard<Tip>,
+    before: Option<HeadRow>,
+    head: RoomHead,
+    /// Further rows may be added by whoever decides.
+    pub(crate) batch: Batch,
+    appended: Vec<Arc<Event>>,
+    /// Reference hashes of what was appended, for the room versions that name them.
+    hashes: HashMap<OwnedEventId, String>,
+    /// Events whose content is replaced by what redaction left of it, once this is committed.
+    pub(crate) redacted: Vec<Arc<Event>>,
+}
+
+/// What goes with an event besides its content.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    /// The device that sends it, and its transaction id.
+    pub(crate) transaction: Option<(OwnedDeviceId, String)>,
+    /// For invites and knocks: what the user is shown of the room, as a JSON array.
+    pub(crate) stripped_state: Option<String>,
+}
+
+/// Why an event was not appended.
+#[derive(Debug, Error)]
+pub(crate) enum AppendError {
+    /// The authorisation rules do not allow it.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// It cannot be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The store could not.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Rooms {
+    /// Takes the room's turn. `None`: there is no such room here.
+    pub(crate) async fn begin(&self, room_id: &RoomId) -> Result<Option<RoomTransaction>, StoreError> {
+        let slot = self.shared.turns.slot(room_id);
+        let mut turn = Arc::clone(&slot.tip).lock_owned().await;
+        if turn.head.is_none() {
+            turn.head = self.load_head(room_id).await?;
+        }
+        let Some(head) = turn.head.as_deref().cloned() else {
+            return Ok(None);
+        };
+        Ok(Some(RoomTransaction {
+            rooms: self.clone(),
+            slot,
+            turn,
+            before: Some(head.row()),
+            head,
+            batch: Batch::new(),
+            appended: Vec::new(),
+            hashes: HashMap::new(),
+            redacted: Vec::new(),
+        }))
+    }
+
+    /// Begins a new room with its create event.
+    pub(crate) async fn begin_new(
+        &self,
+        version: gatehouse_events::RoomVersion,
+        creator: &UserId,
+        create: ruma::CanonicalJsonObject,
+    ) -> Result<RoomTransaction, AppendError> {
+        let built = self
+            .builder(version)
+            .build_create(creator, create, self.now_ms())?;
+        authorise_by_auth_events(version, &built.event, |_| None)?;
+        let room_id = built.event.room_id.clone();
+        let slot = self.shared.turns.slot(&room_id);
+        let turn = Arc::clone(&slot.tip).lock_owned().await;
+        let mut transaction = RoomTransaction {
+            rooms: self.clone(),
+            slot,
+            turn,
+            before: None,
+            head: RoomHead::empty(room_id.clone(), version),
+            batch: Batch::new(),
+            appended: Vec::new(),
+            hashes: HashMap::new(),
+            redacted: Vec::new(),
+        };
+        let row = RoomRow {
+            version: version.name().to_owned(),
+        };
+        transaction.batch.expect(&ROOMS, &(room_id.clone(),), None);
+        transaction.batch.put(&ROOMS, &(room_id,), &row);
+        transaction.stage(built, Beside::default());
+        Ok(transaction)
+    }
+}
+
+impl RoomTransaction {
+    /// The room as this transaction has made it so far.
+    pub(crate) fn head(&self) -> &RoomHead {
+        &self.head
+    }
+
+    /// The engine.
+    pub(crate) fn rooms(&self) -> &Rooms {
+        &self.rooms
+    }
+
+    /// An event of this room's state as this transaction has made it so far.
+    pub(crate) async fn state_event(
+        &self,
+        kind: &str,
+        state_key: &str,
+    ) -> Result<Option<Arc<Event>>, StoreError> {
+        let Some(event_id) = self.head.state_event_id(kind, state_key).cloned() else {
+            return Ok(None);
+        };
+        Ok(self.load(&[event_id]).await?.into_iter().next().flatten())
+    }
+
+    /// Builds an event on top of the room, authorises it and takes it in.
+    pub(crate) async fn append(
+        &mut self,
+        sender: &UserId,
+        new: NewEvent,
+        beside: Beside,
+    ) -> Result<Arc<Event>, AppendError> {
+        let version = self.head.version;
+        let types = auth_types(version, &new.kind, sender, new.state_key.as_deref(), &new.content)?;
+        let auth_state = self.auth_state(types.clone()).await?;
+        let auth_events: Vec<_> = types
+            .iter()
+            .filter_map(|(kind, key)| self.head.state_event_id_of(kind, key).cloned())
+            .collect();
+        let parents = self.parents(auth_events).await?;
+        let built = self.rooms.builder(version).build(
+            &self.head.room_id,
+            sender,
+            new,
+            parents,
+            self.rooms.now_ms(),
+        )?;
+        // Its auth events were picked from this state, so the rules that look at them alone hold; the same state is
+        // the one before the event and the current one, so the others are checked once.
+        authorise(version, &built.event, |kind, key| {
+            auth_state
+                .iter()
+                .find(|((k, s), _)| k == kind && s == key)
+                .map(|(_, event)| Arc::clone(event))
+        })?;
+        Ok(self.stage(built, beside))
+    }
+
+    /// Commits everything, and lets the next writer go on before the disk has it.
+    pub(crate) async fn commit(mut self) -> Result<Commit, CommitError> {
+        let key = (self.head.room_id.clone(),);
+        self.batch.expect(&HEADS, &key, self.before.as_ref());
+        self.batch.put(&HEADS, &key, &self.head.row());
+        self.batch.touch(Topic::Room(self.head.room_id.clone()));
+        let head = Arc::new(self.head);
+        let epoch = self.turn.epoch;
+        self.turn.head = Some(Arc::clone(&head));
+        let durable = self.rooms.store.commit(self.batch);
+        drop(self.turn);
+        let (slot, rooms, appended, redacted) = (self.slot, self.rooms, self.appended, self.redacted);
+        // A task of its own: whoever waits may go away, and what was committed must be shown all the same.
+        let settled = tokio::spawn(async move {
+            let outcome = durable.await;
+            match &outcome {
+                Ok(_) => {
+                    for event in appended.iter().filter(|event| event.is_state()).chain(&redacted) {
+                        rooms.shared.events.insert(event);
+                    }
+                    slot.publish(&head);
+                }
+                Err(_) => slot.invalidate(epoch).await,
+            }
+            outcome
+        });
+        settled.await.unwrap_or_else(|_| {
+            Err(StoreError::Unavailable("the server is stopping; try again".to_owned()).into())
+        })
+    }
+
+    /// The events that the authorisation rules may ask for.
+    async fn auth_state(
+        &self,
+        mut types: Vec<(StateEventType, String)>,
+    ) -> Result<Vec<((StateEventType, String), Arc<Event>)>, StoreError> {
+        for kind in [
+            StateEventType::RoomCreate,
+            StateEventType::RoomPowerLevels,
+            StateEventType::RoomJoinRules,
+        ] {
+            if !types.iter().any(|(known, key)| *known == kind && key.is_empty()) {
+                types.push((kind, String::new()));
+            }
+        }
+        let mut state = Vec::with_capacity(types.len());
+        let mut cold = Vec::new();
+        for (kind, key) in types {
+            let hot = key
+                .is_empty()
+                .then(|| self.head.hot_event(&kind.to_string()))
+                .flatten();
+            if let Some(event) = hot {
+                let event = Arc::clone(event);
+                state.push(((kind, key), event));
+            } else if let Some(event_id) = self.head.state_event_id_of(&kind, &key) {
+                cold.push(((kind, key), event_id.clone()));
+            }
+        }
+        let ids: Vec<_> = cold.iter().map(|(_, id)| id.clone()).collect();
+        let loaded = self.load(&ids).await?;
+        state.extend(
+            cold.into_iter()
+                .zip(loaded)
+                .filter_map(|((key, _), event)| Some((key, event?))),
+        );
+        Ok(state)
+    }
+
+    /// Events by id, this transaction's own included.
+    async fn load(&self, ids: &[OwnedEventId]) -> Result<Vec<Option<Arc<Event>>>, StoreError> {
+        let own = |id: &OwnedEventId| self.appended.iter().find(|event| event.event_id == *id).cloned();
+        let mut found: Vec<_> = ids.iter().map(own).collect();
+        let missing: Vec<_> = ids
+            .iter()
+            .zip(&found)
+            .filter(|(_, event)| event.is_none())
+            .map(|(id, _)| id.clone())
+            .collect();
+        let mut loaded = self.rooms.events(&missing).await?.into_iter();
+        for slot in found.iter_mut().filter(|slot| slot.is_none()) {
+            *slot = loaded.next().flatten();
+        }
+        Ok(found)
+    }
+
+    async fn parents(&self, auth_events: Vec<OwnedEventId>) -> Result<Parents, AppendError> {
+        let prev_events = self.head.extremities.clone();
+        let mut parents = Parents {
+            prev_events,
+            auth_events,
+            depth: self.head.depth + 1,
+            hashes: Vec::new(),
+        };
+        let format = self.head.version.rules().events_reference_format;
+        if matches!(format, EventsReferenceFormatVersion::V1) {
+            let mut ids = parents.prev_events.clone();
+            ids.extend(parents.auth_events.iter().cloned());
+            for id in ids {
+                let hash = match self.hashes.get(&id) {
+                    Some(hash) => Some(hash.clone()),
+                    None => self.rooms.reference_hash(&id, self.head.version).await?,
+                };
+                parents.hashes.extend(hash.map(|hash| (id, hash)));
+            }
+        }
+        Ok(parents)
+    }
+
+    /// Adds the rows of an authorised event, and moves the head on.
+    fn stage(&mut self, built: Built, beside: Beside) -> Arc<Event> {
+        let position = self.batch.next_position();
+        let event = Arc::new(built.event);
+        let room = self.head.room_id.clone();
+        self.hashes.insert(event.event_id.clone(), built.reference_hash);
+        let row = EventRow {
+            event_id: event.event_id.clone(),
+            pdu: built.pdu,
+            rejected: false,
+            redacted_by: None,
+            transaction: beside.transaction.clone(),
+        };
+        self.batch.put(&TIMELINE, &(room.clone(), position), &row);
+        self.batch.put(
+            &EVENT_INDEX,
+            &(event.event_id.clone(),),
+            &(room.clone(), position),
+        );
+        let time = (room, event.origin_server_ts, position);
+        self.batch.put(&TIMESTAMPS, &time, &(event.event_id.clone(),));
+        index_relation(&mut self.batch, position, &event);
+        if let Some((device, id)) = beside.transaction {
+            self.stage_transaction(&event, device, id);
+        }
+        if event.is_state() {
+            self.stage_state(&event, position, beside.stripped_state);
+        }
+        self.head.apply(&event);
+        self.appended.push(Arc::clone(&event));
+        event
+    }
+
+    fn stage_transaction(&mut self, event: &Event, device: OwnedDeviceId, id: String) {
+        let now_ms = self.rooms.now_ms();
+        let key = (event.sender.clone(), device, id);
+        // Two requests with one id at once: the second conflicts, looks again, and finds the first one's event.
+        self.batch.expect(&TRANSACTIONS, &key, None);
+        self.batch
+            .put(&TRANSACTIONS, &key, &(event.event_id.clone(), now_ms));
+        self.batch
+            .put(&TRANSACTION_TIMES, &(now_ms, key.0, key.1, key.2), &());
+    }
+
+    fn stage_state(&mut self, event: &Arc<Event>, position: Position, stripped_state: Option<String>) {
+        let Some(state_key) = event.state_key.clone() else {
+            return;
+        };
+        let room = self.head.room_id.clone();
+        let kind = event.kind.to_string();
+        let membership = match event.kind {
+            TimelineEventType::RoomMember => Some(membership_in(event)),
+            _ => None,
+        };
+        let change = StateChangeRow {
+            kind: kind.clone(),
+            state_key: state_key.clone(),
+            event_id: event.event_id.clone(),
+            replaced: self.head.state_event_id(&kind, &state_key).cloned(),
+        };
+        self.batch.put(&STATE_CHANGES, &(room.clone(), position), &change);
+        let text = membership.as_ref().map(ToString::to_string).unwrap_or_default();
+        let key = (room.clone(), kind, state_key.clone());
+        self.batch
+            .put(&CURRENT_STATE, &key, &(event.event_id.clone(), position, text));
+        let history = (key.0, key.1, key.2, position);
+        self.batch
+            .put(&STATE_HISTORY, &history, &(event.event_id.clone(),));
+        let (Some(membership), Ok(user)) = (membership, OwnedUserId::try_from(state_key)) else {
+            return;
+        };
+        let row = MembershipRow {
+            membership: membership.clone(),
+            event_id: event.event_id.clone(),
+            position,
+            forgotten: false,
+            stripped_state: stripped_state.unwrap_or_default(),
+        };
+        self.batch.put(&MEMBERSHIPS, &(user.clone(), room.clone()), &row);
+        let change = MembershipChangeRow {
+            room_id: room,
+            membership,
+            event_id: event.event_id.clone(),
+            forgotten: false,
+        };
+        self.batch
+            .put(&MEMBERSHIP_CHANGES, &(user.clone(), position), &change);
+        self.batch.touch(Topic::User(user));
+    }
+
+    /// Puts what redaction left of a state event where the head keeps the event.
+    pub(crate) fn replace_hot(&mut self, event: &Arc<Event>) {
+        for kept in self
+            .head
+            .hot
+            .values_mut()
+            .filter(|kept| kept.event_id == event.event_id)
+        {
+            *kept = Arc::clone(event);
+        }
+        self.head.refresh_power_levels();
+        self.redacted.push(Arc::clone(event));
+    }
+}

@@ -1,0 +1,378 @@
+//! What the rooms engine stores. Nobody else names these tables.
+
+use gatehouse_store::{
+    DecodeError, Position, Table, Value, json_value,
+    key::{Decoder, Encoder, KeyPart},
+    value::versioned,
+};
+use ruma::{OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, events::room::member::MembershipState};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// Every room that this server is or was in. Written when the room is made.
+pub(crate) const ROOMS: Table<(OwnedRoomId,), RoomRow> = Table::new("rooms.rooms");
+/// Where a room's graph ends, and what is counted in it. Every append expects the row that it builds on.
+pub(crate) const HEADS: Table<(OwnedRoomId,), HeadRow> = Table::new("rooms.heads");
+/// The room's events in the order of their commits.
+pub(crate) const TIMELINE: Table<(OwnedRoomId, Position), EventRow> = Table::new("rooms.timeline");
+/// Where an event is.
+pub(crate) const EVENT_INDEX: Table<(OwnedEventId,), (OwnedRoomId, Position)> =
+    Table::new("rooms.event_index");
+/// The state of now: which event set each key, where it is, and for members what it says (else empty).
+pub(crate) const CURRENT_STATE: Table<(OwnedRoomId, String, String), (OwnedEventId, Position, String)> =
+    Table::new("rooms.current_state");
+/// Each change of the state, in order, with what it replaced.
+pub(crate) const STATE_CHANGES: Table<(OwnedRoomId, Position), StateChangeRow> =
+    Table::new("rooms.state_changes");
+/// Each state key's events, in order: the state of the past is the last at or before a position.
+pub(crate) const STATE_HISTORY: Table<(OwnedRoomId, String, String, Position), (OwnedEventId,)> =
+    Table::new("rooms.state_history");
+/// A user's membership in each room that they have anything to do with.
+pub(crate) const MEMBERSHIPS: Table<(OwnedUserId, OwnedRoomId), MembershipRow> =
+    Table::new("rooms.memberships");
+/// Each change of a user's memberships, in order.
+pub(crate) const MEMBERSHIP_CHANGES: Table<(OwnedUserId, Position), MembershipChangeRow> =
+    Table::new("rooms.membership_changes");
+/// What a client's transaction id led to, for 24 hours: (user, device, scope and id).
+pub(crate) const TRANSACTIONS: Table<(OwnedUserId, OwnedDeviceId, String), (OwnedEventId, u64)> =
+    Table::new("rooms.transactions");
+/// The transactions in the order of time, so that old ones can be forgotten.
+pub(crate) const TRANSACTION_TIMES: Table<(u64, OwnedUserId, OwnedDeviceId, String), ()> =
+    Table::new("rooms.transaction_times");
+/// The room's events by the time that their senders' servers gave them.
+pub(crate) const TIMESTAMPS: Table<(OwnedRoomId, u64, Position), (OwnedEventId,)> =
+    Table::new("rooms.timestamps");
+/// Which events have relations at all.
+pub(crate) const RELATED: Table<(OwnedRoomId, OwnedEventId), ()> = Table::new("rooms.related");
+/// The events that relate to a parent, in order.
+pub(crate) const RELATIONS: Table<(OwnedRoomId, OwnedEventId, Position), RelationRow> =
+    Table::new("rooms.relations");
+/// The events of threads in order, with the thread's root.
+pub(crate) const THREAD_ACTIVITY: Table<(OwnedRoomId, Position), (OwnedEventId,)> =
+    Table::new("rooms.thread_activity");
+/// What users reported, for the administrators.
+pub(crate) const REPORTS: Table<(Position,), ReportRow> = Table::new("rooms.reports");
+
+/// A room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RoomRow {
+    /// The name of its version.
+    pub(crate) version: String,
+}
+json_value!(RoomRow);
+
+/// Where a room's graph ends. Holds no positions, so that the next append knows the bytes before this commit ends.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct HeadRow {
+    /// One more with each event.
+    pub(crate) sequence: u64,
+    /// The depth of the deepest extremity.
+    pub(crate) depth: u64,
+    /// The forward extremities.
+    pub(crate) extremities: Vec<OwnedEventId>,
+    /// How many users have which membership.
+    pub(crate) counts: MemberCounts,
+}
+
+/// How many users of a room have which membership. Kept as they change, never recounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MemberCounts {
+    /// Joined.
+    pub joined: u64,
+    /// Invited.
+    pub invited: u64,
+    /// Knocking.
+    pub knocking: u64,
+    /// Banned.
+    pub banned: u64,
+}
+
+impl Value for HeadRow {
+    fn encode_value(&self, out: &mut Encoder) {
+        out.byte(1);
+        let counts = self.counts;
+        for number in [
+            self.sequence,
+            self.depth,
+            counts.joined,
+            counts.invited,
+            counts.knocking,
+            counts.banned,
+        ] {
+            number.encode_part(out);
+        }
+        for extremity in &self.extremities {
+            extremity.encode_part(out);
+        }
+    }
+
+    fn decode_value(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = versioned(bytes)?;
+        let mut row = Self {
+            sequence: u64::decode_part(&mut input)?,
+            depth: u64::decode_part(&mut input)?,
+            counts: MemberCounts {
+                joined: u64::decode_part(&mut input)?,
+                invited: u64::decode_part(&mut input)?,
+                knocking: u64::decode_part(&mut input)?,
+                banned: u64::decode_part(&mut input)?,
+            },
+            extremities: Vec::new(),
+        };
+        let mut rest = Decoder::new(input.remaining());
+        while !rest.is_empty() {
+            row.extremities.push(OwnedEventId::decode_part(&mut rest)?);
+        }
+        Ok(row)
+    }
+}
+
+/// An event of the timeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EventRow {
+    /// Its id.
+    pub(crate) event_id: OwnedEventId,
+    /// Its PDU as canonical JSON; what is left of it when it is redacted.
+    pub(crate) pdu: String,
+    /// Whether it failed the checks on receipt, and is shown to nobody.
+    pub(crate) rejected: bool,
+    /// The redaction that applied to it.
+    pub(crate) redacted_by: Option<OwnedEventId>,
+    /// The device that sent it and its transaction id.
+    pub(crate) transaction: Option<(OwnedDeviceId, String)>,
+}
+
+const REJECTED: u8 = 1;
+const REDACTED: u8 = 2;
+const TRANSACTION: u8 = 4;
+
+impl Value for EventRow {
+    fn encode_value(&self, out: &mut Encoder) {
+        out.byte(1);
+        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        out.byte(
+            flag(self.rejected, REJECTED)
+                | flag(self.redacted_by.is_some(), REDACTED)
+                | flag(self.transaction.is_some(), TRANSACTION),
+        );
+        self.event_id.encode_part(out);
+        if let Some(redaction) = &self.redacted_by {
+            redaction.encode_part(out);
+        }
+        if let Some((device, id)) = &self.transaction {
+            device.encode_part(out);
+            id.encode_part(out);
+        }
+        out.raw(self.pdu.as_bytes());
+    }
+
+    fn decode_value(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = versioned(bytes)?;
+        let flags = u8::decode_part(&mut input)?;
+        let event_id = OwnedEventId::decode_part(&mut input)?;
+        let redacted_by = if flags & REDACTED != 0 {
+            Some(OwnedEventId::decode_part(&mut input)?)
+        } else {
+            None
+        };
+        let transaction = if flags & TRANSACTION != 0 {
+            Some((
+                OwnedDeviceId::decode_part(&mut input)?,
+                String::decode_part(&mut input)?,
+            ))
+        } else {
+            None
+        };
+        let pdu = std::str::from_utf8(input.remaining())
+            .map_err(|_| DecodeError::Invalid("PDU"))?
+            .to_owned();
+        Ok(Self {
+            event_id,
+            pdu,
+            rejected: flags & REJECTED != 0,
+            redacted_by,
+            transaction,
+        })
+    }
+}
+
+/// One change of a room's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StateChangeRow {
+    /// The type of the state.
+    pub(crate) kind: String,
+    /// Its key.
+    pub(crate) state_key: String,
+    /// The event that set it.
+    pub(crate) event_id: OwnedEventId,
+    /// What it was before. No position: of an event whose commit is still under way nobody knows it yet.
+    pub(crate) replaced: Option<OwnedEventId>,
+}
+
+impl Value for StateChangeRow {
+    fn encode_value(&self, out: &mut Encoder) {
+        out.byte(1);
+        self.kind.encode_part(out);
+        self.state_key.encode_part(out);
+        self.event_id.encode_part(out);
+        if let Some(event_id) = &self.replaced {
+            event_id.encode_part(out);
+        }
+    }
+
+    fn decode_value(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = versioned(bytes)?;
+        let (kind, state_key) = (String::decode_part(&mut input)?, String::decode_part(&mut input)?);
+        let event_id = OwnedEventId::decode_part(&mut input)?;
+        let replaced = if input.is_empty() {
+            None
+        } else {
+            Some(OwnedEventId::decode_part(&mut input)?)
+        };
+        input.finish()?;
+        Ok(Self {
+            kind,
+            state_key,
+            event_id,
+            replaced,
+        })
+    }
+}
+
+/// A user's membership in a room, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MembershipRow {
+    /// Which.
+    pub(crate) membership: MembershipState,
+    /// The event that set it.
+    pub(crate) event_id: OwnedEventId,
+    /// Where that is.
+    pub(crate) position: Position,
+    /// Whether the user has left and wants to hear no more of it.
+    pub(crate) forgotten: bool,
+    /// For invites and knocks: the stripped state that was sent along, as a JSON array; else empty.
+    pub(crate) stripped_state: String,
+}
+
+impl Value for MembershipRow {
+    fn encode_value(&self, out: &mut Encoder) {
+        out.byte(1);
+        out.byte(u8::from(self.forgotten));
+        self.membership.to_string().encode_part(out);
+        self.event_id.encode_part(out);
+        self.position.encode_part(out);
+        out.raw(self.stripped_state.as_bytes());
+    }
+
+    fn decode_value(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = versioned(bytes)?;
+        let forgotten = u8::decode_part(&mut input)? != 0;
+        Ok(Self {
+            forgotten,
+            membership: MembershipState::from(String::decode_part(&mut input)?),
+            event_id: OwnedEventId::decode_part(&mut input)?,
+            position: Position::decode_part(&mut input)?,
+            stripped_state: std::str::from_utf8(input.remaining())
+                .map_err(|_| DecodeError::Invalid("stripped state"))?
+                .to_owned(),
+        })
+    }
+}
+
+impl MembershipRow {
+    /// The stripped state as JSON; `None` when there is none.
+    pub(crate) fn stripped(&self) -> Option<Box<RawValue>> {
+        RawValue::from_string(self.stripped_state.clone()).ok()
+    }
+}
+
+/// One change of a user's memberships.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MembershipChangeRow {
+    /// In which room.
+    pub(crate) room_id: OwnedRoomId,
+    /// To what.
+    pub(crate) membership: MembershipState,
+    /// The event.
+    pub(crate) event_id: OwnedEventId,
+    /// The user forgot the room; there is no event of its own.
+    pub(crate) forgotten: bool,
+}
+
+impl Value for MembershipChangeRow {
+    fn encode_value(&self, out: &mut Encoder) {
+        out.byte(1);
+        out.byte(u8::from(self.forgotten));
+        self.room_id.encode_part(out);
+        self.membership.to_string().encode_part(out);
+        self.event_id.encode_part(out);
+    }
+
+    fn decode_value(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = versioned(bytes)?;
+        let forgotten = u8::decode_part(&mut input)? != 0;
+        let row = Self {
+            forgotten,
+            room_id: OwnedRoomId::decode_part(&mut input)?,
+            membership: MembershipState::from(String::decode_part(&mut input)?),
+            event_id: OwnedEventId::decode_part(&mut input)?,
+        };
+        input.finish()?;
+        Ok(row)
+    }
+}
+
+/// An event that relates to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RelationRow {
+    /// How.
+    pub(crate) rel_type: String,
+    /// The type of the relating event.
+    pub(crate) kind: String,
+    /// The relating event.
+    pub(crate) event_id: OwnedEventId,
+    /// Who sent it.
+    pub(crate) sender: OwnedUserId,
+}
+
+impl Value for RelationRow {
+    fn encode_value(&self, out: &mut Encoder) {
+        out.byte(1);
+        self.rel_type.encode_part(out);
+        self.kind.encode_part(out);
+        self.event_id.encode_part(out);
+        self.sender.encode_part(out);
+    }
+
+    fn decode_value(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = versioned(bytes)?;
+        let row = Self {
+            rel_type: String::decode_part(&mut input)?,
+            kind: String::decode_part(&mut input)?,
+            event_id: OwnedEventId::decode_part(&mut input)?,
+            sender: OwnedUserId::decode_part(&mut input)?,
+        };
+        input.finish()?;
+        Ok(row)
+    }
+}
+
+/// What a user reported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReportRow {
+    /// Who.
+    pub(crate) reporter: OwnedUserId,
+    /// The room, when the report is about one or an event in it.
+    pub(crate) room_id: Option<OwnedRoomId>,
+    /// The event, when the report is about one.
+    pub(crate) event_id: Option<OwnedEventId>,
+    /// The user, when the report is about one.
+    pub(crate) user_id: Option<OwnedUserId>,
+    /// Why.
+    pub(crate) reason: String,
+    /// How bad, from -100 to 0, when the client said so.
+    pub(crate) score: Option<i64>,
+    /// When, in milliseconds since 1970.
+    pub(crate) reported_at_ms: u64,
+}
+json_value!(ReportRow);
