@@ -18,8 +18,9 @@ const MAX_WAITING: usize = 50_000;
 const ROWS_PER_COMMIT: usize = 500;
 
 impl Accounts {
-    /// Notes that the session is in use, at most once a minute. Costs no read or write of the store.
-    pub fn note_seen(&self, session: &Session, address: Option<IpAddr>) {
+    /// Notes that the session is in use, at most once a minute: only then is the address asked for. Costs no read or
+    /// write of the store.
+    pub fn note_seen(&self, session: &Session, address: impl FnOnce() -> Option<IpAddr>) {
         let now_ms = self.now_ms();
         if !session.is_due(now_ms) {
             return;
@@ -29,7 +30,7 @@ impl Accounts {
         if waiting.len() < MAX_WAITING || waiting.contains_key(&key) {
             let row = LastSeenRow {
                 ts_ms: now_ms,
-                address: address.map(|address| address.to_string()),
+                address: address().map(|address| address.to_string()),
             };
             waiting.insert(key, row);
         }

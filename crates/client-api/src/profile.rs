@@ -49,6 +49,7 @@ async fn set_profile_field(
     JsonObject(mut body): JsonObject<EVENT_BODY>,
 ) -> Result<Json<Value>, ApiError> {
     require_own(&requester, &user_id)?;
+    requester.refuse_suspended()?;
     let value = body
         .remove(&key)
         .ok_or_else(|| ApiError::missing_param("The body lacks the field that the address names."))?;
@@ -63,6 +64,7 @@ async fn delete_profile_field(
     Path((user_id, key)): Path<(OwnedUserId, String)>,
 ) -> Result<Json<Value>, ApiError> {
     require_own(&requester, &user_id)?;
+    requester.refuse_suspended()?;
     let change = api.accounts.delete_profile_field(&user_id, &key).await;
     tell_rooms(&api, &user_id, &key, change?).await
 }

@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use gatehouse_accounts::{AuthError, Session};
 use http::{HeaderMap, StatusCode, header, request::Parts};
 
-use crate::{ApiError, HasHttp, query::query_value};
+use crate::{ApiError, HasHttp, HttpContext, query::query_value};
 
 /// The session that the request's access token stands for.
 #[derive(Debug, Clone)]
@@ -83,7 +83,14 @@ async fn session<S: HasHttp>(parts: &Parts, state: &S) -> Result<Result<Arc<Sess
         .ok_or_else(|| {
             ApiError::missing_token("This needs an access token. Send it as `Authorization: Bearer <token>`.")
         })?;
-    Ok(state.http().accounts.authenticate(&token).await)
+    let context = state.http();
+    let session = context.accounts.authenticate(&token).await;
+    if let Ok(session) = &session {
+        context
+            .accounts
+            .note_seen(session, || Some(address_of(parts, context)));
+    }
+    Ok(session)
 }
 
 fn refusal(error: AuthError) -> ApiError {
@@ -130,13 +137,13 @@ impl<S: HasHttp> FromRequestParts<S> for LockedRequester {
 impl<S: HasHttp> FromRequestParts<S> for ClientAddress {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let peer = parts.extensions.get::<Peer>().and_then(|peer| peer.0);
-        Ok(Self(client_address(
-            peer,
-            &parts.headers,
-            &state.http().trusted_proxies,
-        )))
+        Ok(Self(address_of(parts, state.http())))
     }
+}
+
+fn address_of(parts: &Parts, context: &HttpContext) -> IpAddr {
+    let peer = parts.extensions.get::<Peer>().and_then(|peer| peer.0);
+    client_address(peer, &parts.headers, &context.trusted_proxies)
 }
 
 /// The right-most address that no trusted proxy has, when the peer is a trusted proxy; else the peer's own (W14). A

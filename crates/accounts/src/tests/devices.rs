@@ -95,13 +95,13 @@ async fn when_a_device_was_seen_is_known_before_and_after_it_is_written() {
         (device.last_seen_ts_ms, device.last_seen_ip)
     };
     assert_eq!(seen().await, (None, None));
-    house.accounts.note_seen(&session, Some([127, 0, 0, 1].into()));
+    house.accounts.note_seen(&session, || Some([127, 0, 0, 1].into()));
     let expected = (Some(super::START_MS), Some("127.0.0.1".to_owned()));
     assert_eq!(seen().await, expected);
     house.accounts.flush_last_seen().await.unwrap();
     assert_eq!(seen().await, expected);
     house.clock.advance(Duration::from_secs(59));
-    house.accounts.note_seen(&session, None);
+    house.accounts.note_seen(&session, || None);
     assert_eq!(seen().await, expected, "noted at most once a minute");
 }
 
@@ -115,7 +115,7 @@ async fn a_deleted_device_does_not_come_back_by_having_been_seen() {
         .await
         .unwrap();
     house.accounts.log_out(&session).await.unwrap();
-    house.accounts.note_seen(&session, None);
+    house.accounts.note_seen(&session, || None);
     house.accounts.flush_last_seen().await.unwrap();
     let gone = house.accounts.device(&alice.user_id, device_id!("X")).await;
     assert!(gone.is_err());
