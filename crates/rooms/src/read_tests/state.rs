@@ -80,15 +80,12 @@ async fn d06_strangers_see_neither_members_nor_state_unless_all_the_world_does()
         .members(viewer(&stranger), &room, &MembersQuery::default())
         .await;
     assert!(members.is_ok());
-    let before = house.rooms.members(
-        viewer(&stranger),
-        &room,
-        &MembersQuery {
-            at,
-            ..MembersQuery::default()
-        },
-    );
-    assert!(matches!(before.await, Err(ReadError::NotVisibleThen)));
+    let then = MembersQuery {
+        at,
+        ..MembersQuery::default()
+    };
+    let before = house.rooms.members(viewer(&stranger), &room, &then).await;
+    assert!(matches!(before, Err(ReadError::NotVisibleThen)));
     assert!(house.rooms.joined_members(&stranger, &room).await.is_err());
 }
 
