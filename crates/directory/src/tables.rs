@@ -4,6 +4,9 @@ use gatehouse_store::{Table, json_value};
 use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedUserId};
 use serde::{Deserialize, Serialize};
 
+/// The name of the table in which a commit conflicts when an alias was taken meanwhile.
+pub const ALIASES_TABLE: &str = ALIASES.name;
+
 /// Where a local alias points. Written by `aliases`.
 pub(crate) const ALIASES: Table<(OwnedRoomAliasId,), AliasRow> = Table::new("directory.aliases");
 /// The local aliases of a room, in order. Written with [`ALIASES`].

@@ -1,0 +1,150 @@
+//! Keeping the list of published rooms in memory up to date, by following the store.
+
+use std::{
+    collections::{HashMap, HashSet},
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use gatehouse_rooms::summary::RoomSummary;
+use gatehouse_store::{Direction, Notice, Range, StoreError, Topic, Watch};
+use ruma::OwnedRoomId;
+
+use crate::{
+    Directory,
+    public_list::{PublicList, PublishedRoom},
+    tables::PUBLISHED,
+};
+
+/// Rows read at once.
+const BATCH: usize = 1_000;
+/// Published rooms that the list holds; the rest, by room id, is not listed. Some 10 MB.
+const MAX_LISTED: usize = 20_000;
+
+/// The list as of the last request, and what may have changed since.
+#[derive(Debug, Default)]
+pub(crate) struct PublishedRooms {
+    /// Opened before the first read, so that no change is missed.
+    watch: Option<Watch>,
+    list: Arc<PublicList>,
+}
+
+/// What changed.
+#[derive(Debug)]
+enum Stale {
+    Rooms(HashSet<OwnedRoomId>),
+    Everything,
+}
+
+impl Directory {
+    /// The list as it is now. Only what was touched since the last request is read again.
+    pub(crate) async fn published_rooms(&self) -> Result<Arc<PublicList>, StoreError> {
+        let mut published = self.published.lock().await;
+        let stale = if let Some(watch) = &mut published.watch {
+            drain(watch)
+        } else {
+            published.watch = Some(self.store.watch());
+            Stale::Everything
+        };
+        let list = match stale {
+            Stale::Rooms(rooms) if rooms.is_empty() => return Ok(Arc::clone(&published.list)),
+            Stale::Rooms(rooms) => self.entries(rooms.into_iter().collect()).await.map(|changes| {
+                published.list.with(changes)
+            }),
+            Stale::Everything => self.read_all().await,
+        };
+        match list {
+            Ok(list) => {
+                published.list = Arc::new(list);
+                Ok(Arc::clone(&published.list))
+            }
+            Err(error) => {
+                // What was drained is not known any more; begin anew.
+                published.watch = None;
+                Err(error)
+            }
+        }
+    }
+
+    async fn read_all(&self) -> Result<PublicList, StoreError> {
+        let mut list = PublicList::default();
+        let mut range = Range::all();
+        for _ in 0..MAX_LISTED.div_ceil(BATCH) {
+            let rows = self
+                .store
+                .scan(&PUBLISHED, &range, Direction::Forward, BATCH)
+                .await?;
+            let full = rows.len() == BATCH;
+            if let Some((last, _)) = rows.last() {
+                range = range.after(&last.clone());
+            }
+            let rooms = rows.into_iter().map(|((room,), _)| room).collect();
+            list = list.with(self.entries(rooms).await?);
+            if !full {
+                break;
+            }
+        }
+        Ok(list)
+    }
+
+    /// What the list says of these rooms now; `None` for those that are not published.
+    async fn entries(
+        &self,
+        rooms: Vec<OwnedRoomId>,
+    ) -> Result<HashMap<OwnedRoomId, Option<PublishedRoom>>, StoreError> {
+        let keys: Vec<_> = rooms.into_iter().map(|room| (room,)).collect();
+        let rows = self.store.get_many(&PUBLISHED, &keys).await?;
+        let mut entries = HashMap::with_capacity(keys.len());
+        for ((room_id,), row) in keys.into_iter().zip(rows) {
+            let entry = match row {
+                Some(row) => self
+                    .rooms
+                    .describe(&room_id)
+                    .await?
+                    .map(|room| entry(room, row.since_ms)),
+                None => None,
+            };
+            entries.insert(room_id, entry);
+        }
+        Ok(entries)
+    }
+}
+
+fn entry(room: RoomSummary, since_ms: u64) -> PublishedRoom {
+    PublishedRoom {
+        room_id: room.room_id,
+        name: room.name,
+        topic: room.topic,
+        canonical_alias: room.canonical_alias,
+        avatar_url: room.avatar_url,
+        num_joined_members: room.num_joined_members,
+        world_readable: room.world_readable,
+        guest_can_join: room.guest_can_join,
+        join_rule: room.join_rule,
+        room_type: room.room_type,
+        since_ms,
+        alt_aliases: room.alt_aliases,
+    }
+}
+
+/// All notices that wait, without waiting for more.
+fn drain(watch: &mut Watch) -> Stale {
+    let mut rooms = HashSet::new();
+    loop {
+        let notice = {
+            let next = pin!(watch.next());
+            next.poll(&mut Context::from_waker(Waker::noop()))
+        };
+        match notice {
+            Poll::Pending | Poll::Ready(None) => return Stale::Rooms(rooms),
+            Poll::Ready(Some(Notice::Everything)) => return Stale::Everything,
+            Poll::Ready(Some(Notice::Changes(changes))) => {
+                rooms.extend(changes.topics.iter().filter_map(|topic| match topic {
+                    Topic::Room(room) => Some(room.clone()),
+                    Topic::User(_) => None,
+                }));
+            }
+        }
+    }
+}

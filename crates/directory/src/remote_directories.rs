@@ -1,0 +1,26 @@
+//! The port to the directories of other servers. `federation` will implement it; until then none can be reached.
+
+use std::{future::Future, pin::Pin};
+
+use ruma::RoomAliasId;
+
+use crate::aliases::ResolvedAlias;
+
+/// What an asked server answers, some time.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What this engine asks of other servers.
+pub trait RemoteDirectories: Send + Sync + 'static {
+    /// Where an alias of another server leads; `None` when it does not say or cannot be reached.
+    fn resolve_alias<'a>(&'a self, alias: &'a RoomAliasId) -> Answer<'a, Option<ResolvedAlias>>;
+}
+
+/// A server that asks no other.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoRemoteDirectories;
+
+impl RemoteDirectories for NoRemoteDirectories {
+    fn resolve_alias<'a>(&'a self, _: &'a RoomAliasId) -> Answer<'a, Option<ResolvedAlias>> {
+        Box::pin(std::future::ready(None))
+    }
+}
