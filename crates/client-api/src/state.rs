@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use gatehouse_accounts::Accounts;
+use gatehouse_directory::Directory;
 use gatehouse_http::{HasHttp, HttpContext};
+use gatehouse_rooms::Rooms;
 use ruma::RoomVersionId;
 use serde::Serialize;
 
@@ -14,6 +16,10 @@ pub struct ClientApi {
     pub http: HttpContext,
     /// Users, devices, profiles, account data.
     pub accounts: Accounts,
+    /// Rooms: membership, sending, state, history.
+    pub rooms: Rooms,
+    /// Aliases and the published rooms.
+    pub directory: Directory,
     /// What an operator has set.
     pub config: Arc<ClientApiConfig>,
 }
