@@ -5,22 +5,20 @@
 //! is stored holds no password, and is found by the digest of the session id, which is the key of the body's code:
 //! neither can be guessed from the stored row.
 
-use gatehouse_store::{Batch, Range, json_value};
-use hmac::{Hmac, KeyInit, Mac};
+mod sessions;
+mod stages;
+
+use gatehouse_store::Batch;
 use ruma::{OwnedUserId, UserId};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sha2::Sha256;
 use thiserror::Error;
 
+pub(crate) use self::sessions::SessionRow;
+use self::sessions::{Open, body_code, session_of};
+pub use self::stages::{Flow, Stage, StageFailure};
 use crate::{
-    Accounts, Secret, Unavailable,
-    access_token::{self, Digest},
-    accounts::ATTEMPTS,
-    password_hash::HashError,
-    random,
-    shared_secret::hex,
-    tables::{UIA_BY_AGE, UIA_SESSIONS},
+    Accounts, Secret, Unavailable, access_token, accounts::ATTEMPTS, password_hash::HashError, random,
+    tables::UIA_SESSIONS,
 };
 
 /// How long a session lives (limits.md §8).
@@ -28,57 +26,6 @@ pub const UIA_LIFETIME_MS: u64 = 15 * 60 * 1_000;
 
 /// 36 characters of 5.95 bits: 214 bits.
 const SESSION_ID_CHARS: usize = 36;
-
-/// How many expired sessions each new one clears away.
-const SWEEP: usize = 10;
-
-/// A stage that this server knows. E-mail, phone, terms and captcha come here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// `m.login.dummy`: nothing to prove.
-    Dummy,
-    /// `m.login.password`: the password of the user.
-    Password,
-    /// `m.login.registration_token`: a token that an administrator made.
-    RegistrationToken,
-}
-
-impl Stage {
-    /// As in the specification.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Dummy => "m.login.dummy",
-            Self::Password => "m.login.password",
-            Self::RegistrationToken => "m.login.registration_token",
-        }
-    }
-
-    fn parse(kind: &str) -> Option<Self> {
-        [Self::Dummy, Self::Password, Self::RegistrationToken]
-            .into_iter()
-            .find(|stage| stage.as_str() == kind)
-    }
-}
-
-/// Stages that together suffice, in an order that makes sense.
-pub type Flow = &'static [Stage];
-
-/// What is stored of a session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SessionRow {
-    created_ms: u64,
-    operation: String,
-    user_id: Option<OwnedUserId>,
-    completed: Vec<String>,
-    /// The code of the body that the completed stages were proved for.
-    body_code: Option<String>,
-    registration_token: Option<String>,
-    /// The parameters of a registration that the client need not send again; the password as its hash.
-    pub(crate) remembered: Option<Value>,
-    used: bool,
-    pub(crate) registered: Option<OwnedUserId>,
-}
-json_value!(SessionRow);
 
 /// An operation that somebody wants to be allowed.
 #[derive(Debug)]
@@ -113,26 +60,6 @@ pub struct Challenge {
     pub failure: Option<StageFailure>,
 }
 
-/// What was wrong with a stage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum StageFailure {
-    /// The password is not the user's. `M_FORBIDDEN`.
-    #[error("Invalid username or password.")]
-    WrongPassword,
-    /// The registration token cannot be used. `M_FORBIDDEN`.
-    #[error("This registration token is not valid.")]
-    WrongToken,
-    /// The stage lacks something or has it in the wrong type. `M_BAD_JSON`.
-    #[error("The authentication lacks a field of its stage, or has it in the wrong type.")]
-    Malformed,
-    /// The stage is not one of the flows'. `M_UNRECOGNIZED`.
-    #[error("This kind of authentication is not one of those asked for.")]
-    UnknownStage,
-    /// There is no such session any more. `M_UNKNOWN`.
-    #[error("This authentication session has expired or was used. Start again.")]
-    UnknownSession,
-}
-
 /// Why a request is not allowed, other than that something is left to prove.
 #[derive(Debug, Error)]
 pub enum UiaError {
@@ -160,13 +87,6 @@ impl From<HashError> for UiaError {
             HashError::Unavailable(source) => Self::Unavailable(source),
         }
     }
-}
-
-/// A session in hand: new ones have no stored row yet.
-struct Open {
-    id: Option<Secret>,
-    stored: Option<SessionRow>,
-    row: SessionRow,
 }
 
 impl Accounts {
@@ -278,92 +198,6 @@ impl Accounts {
             .and_then(|row| row.remembered))
     }
 
-    async fn open(
-        &self,
-        request: &UiaRequest<'_>,
-        auth: Option<&Map<String, Value>>,
-    ) -> Result<Option<Open>, UiaError> {
-        let Some(id) = session_of(auth) else {
-            return Ok(Some(Open::new(request, self.now_ms())));
-        };
-        let Some(row) = self.uia_row(&id).await?.filter(|row| !row.used) else {
-            return Ok(None);
-        };
-        if row.operation != request.operation || row.user_id.as_deref() != request.user_id {
-            return Err(UiaError::OtherRequest);
-        }
-        let proved_for_other_body = row.body_code.is_some()
-            && has_parameters(request.body)
-            && row.body_code != body_code(&id, request.body);
-        if proved_for_other_body {
-            return Err(UiaError::OtherRequest);
-        }
-        Ok(Some(Open {
-            id: Some(id),
-            stored: Some(row.clone()),
-            row,
-        }))
-    }
-
-    async fn uia_row(&self, id: &Secret) -> Result<Option<SessionRow>, Unavailable> {
-        let row = self
-            .get(&UIA_SESSIONS, &(access_token::digest(id.expose()),))
-            .await?;
-        let now_ms = self.now_ms();
-        Ok(row.filter(|row| now_ms.saturating_sub(row.created_ms) < UIA_LIFETIME_MS))
-    }
-
-    async fn try_stage(
-        &self,
-        request: &UiaRequest<'_>,
-        auth: &Map<String, Value>,
-        kind: &str,
-    ) -> Result<Result<Stage, StageFailure>, UiaError> {
-        let wanted = Stage::parse(kind).filter(|stage| request.flows.iter().any(|flow| flow.contains(stage)));
-        match wanted {
-            None => Ok(Err(StageFailure::UnknownStage)),
-            Some(Stage::Dummy) => Ok(Ok(Stage::Dummy)),
-            Some(Stage::Password) => self.try_password(request, auth).await,
-            Some(Stage::RegistrationToken) => {
-                let Some(token) = auth.get("token").and_then(Value::as_str) else {
-                    return Ok(Err(StageFailure::Malformed));
-                };
-                let usable = self.is_registration_token_usable(token).await?;
-                Ok(usable
-                    .then_some(Stage::RegistrationToken)
-                    .ok_or(StageFailure::WrongToken))
-            }
-        }
-    }
-
-    async fn try_password(
-        &self,
-        request: &UiaRequest<'_>,
-        auth: &Map<String, Value>,
-    ) -> Result<Result<Stage, StageFailure>, UiaError> {
-        let identifier = auth.get("identifier").and_then(Value::as_object);
-        let name = match identifier {
-            Some(identifier) if identifier.get("type").and_then(Value::as_str) == Some("m.id.user") => {
-                identifier.get("user")
-            }
-            Some(_) => None,
-            // The form of r0.
-            None => auth.get("user"),
-        };
-        let name = name.and_then(Value::as_str);
-        let (Some(name), Some(password)) = (name, auth.get("password").and_then(Value::as_str)) else {
-            return Ok(Err(StageFailure::Malformed));
-        };
-        let user_id = self.named_user(name).ok_or(UiaError::OtherUser)?;
-        if request.user_id.is_some_and(|requester| requester != user_id) {
-            return Err(UiaError::OtherUser);
-        }
-        let right = self.check_password(&user_id, &Secret::new(password)).await?;
-        Ok(right
-            .then_some(Stage::Password)
-            .ok_or(StageFailure::WrongPassword))
-    }
-
     /// Stores the session as it stands and says what is left.
     async fn challenge(
         &self,
@@ -390,99 +224,4 @@ impl Accounts {
             failure,
         })))
     }
-
-    async fn store_session(
-        &self,
-        digest: Digest,
-        stored: Option<&SessionRow>,
-        row: &SessionRow,
-    ) -> Result<(), UiaError> {
-        let mut batch = Batch::new();
-        batch.expect(&UIA_SESSIONS, &(digest,), stored);
-        batch.put(&UIA_SESSIONS, &(digest,), row);
-        if stored.is_none() {
-            batch.put(&UIA_BY_AGE, &(row.created_ms, digest), &());
-            let expired = Range::all().before(&(self.now_ms().saturating_sub(UIA_LIFETIME_MS),));
-            for (key, ()) in self.scan(&UIA_BY_AGE, &expired, SWEEP).await? {
-                batch.delete(&UIA_SESSIONS, &(key.1,));
-                batch.delete(&UIA_BY_AGE, &key);
-            }
-        }
-        match self.commit(batch).await? {
-            Some(_) => Ok(()),
-            // Two stages of one session at once: the client may send one again.
-            None => Err(Unavailable::Contended.into()),
-        }
-    }
-}
-
-impl Open {
-    fn new(request: &UiaRequest<'_>, now_ms: u64) -> Self {
-        Self {
-            id: None,
-            stored: None,
-            row: SessionRow {
-                created_ms: now_ms,
-                operation: request.operation.to_owned(),
-                user_id: request.user_id.map(ToOwned::to_owned),
-                completed: Vec::new(),
-                body_code: None,
-                registration_token: None,
-                remembered: None,
-                used: false,
-                registered: None,
-            },
-        }
-    }
-
-    fn complete(&mut self, request: &UiaRequest<'_>, stage: Stage, auth: &Map<String, Value>) {
-        let kind = stage.as_str().to_owned();
-        if !self.row.completed.contains(&kind) {
-            self.row.completed.push(kind);
-        }
-        if stage == Stage::RegistrationToken {
-            self.row.registration_token = auth.get("token").and_then(Value::as_str).map(ToOwned::to_owned);
-        }
-        if self.row.body_code.is_none()
-            && let Some(id) = &self.id
-        {
-            self.row.body_code = body_code(id, request.body);
-        }
-    }
-}
-
-impl SessionRow {
-    fn suffices(&self, flows: &[Flow]) -> bool {
-        flows.iter().any(|flow| {
-            flow.iter()
-                .all(|stage| self.completed.iter().any(|completed| completed == stage.as_str()))
-        })
-    }
-
-    pub(crate) fn registration_token(&self) -> Option<&str> {
-        self.registration_token.as_deref()
-    }
-}
-
-fn session_of(auth: Option<&Map<String, Value>>) -> Option<Secret> {
-    auth?.get("session").and_then(Value::as_str).map(Secret::new)
-}
-
-fn has_parameters(body: &Map<String, Value>) -> bool {
-    body.keys().any(|key| key != "auth")
-}
-
-/// A code of everything in the body but `auth`, keyed with the session; `None` when there is nothing.
-fn body_code(session: &Secret, body: &Map<String, Value>) -> Option<String> {
-    if !has_parameters(body) {
-        return None;
-    }
-    let mut mac = Hmac::<Sha256>::new_from_slice(session.expose().as_bytes()).ok()?;
-    for (key, value) in body.iter().filter(|(key, _)| *key != "auth") {
-        for part in [key.as_str(), value.to_string().as_str()] {
-            mac.update(&(part.len() as u64).to_be_bytes());
-            mac.update(part.as_bytes());
-        }
-    }
-    Some(hex(&mac.finalize().into_bytes()))
 }

@@ -73,27 +73,12 @@ async fn list(
     query: &ListQuery,
     shown: impl Fn(&User) -> bool,
 ) -> Result<Json<Value>, ApiError> {
-    let (from, limit) = (
-        query.from.unwrap_or(0),
-        query.limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE),
-    );
-    let needle = query
-        .name
-        .as_ref()
-        .or(query.user_id.as_ref())
-        .map(|text| text.to_lowercase());
+    let from = query.from.unwrap_or(0);
+    let limit = query.limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
     let users = api.accounts.users(None, MAX_USERS).await?;
     let matching: Vec<User> = users
         .into_iter()
-        .filter(|user| shown(user))
-        .filter(|user| query.guests.unwrap_or(true) || !user.is_guest)
-        .filter(|user| query.admins.is_none_or(|admins| user.is_admin == admins))
-        .filter(|user| query.locked.unwrap_or(true) || !user.is_locked)
-        .filter(|user| {
-            needle
-                .as_ref()
-                .is_none_or(|needle| user.user_id.as_str().contains(needle))
-        })
+        .filter(|user| shown(user) && query.matches(user))
         .collect();
     let total = matching.len();
     let mut page = Vec::new();
@@ -108,6 +93,16 @@ async fn list(
         answer.insert("next_token".to_owned(), json!((from + limit).to_string()));
     }
     Ok(Json(answer))
+}
+
+impl ListQuery {
+    fn matches(&self, user: &User) -> bool {
+        let named = |text: &String| user.user_id.as_str().contains(&text.to_lowercase());
+        (self.guests.unwrap_or(true) || !user.is_guest)
+            && self.admins.is_none_or(|admins| user.is_admin == admins)
+            && (self.locked.unwrap_or(true) || !user.is_locked)
+            && self.name.as_ref().or(self.user_id.as_ref()).is_none_or(named)
+    }
 }
 
 /// `GET /_synapse/admin/v2/users/{userId}`
