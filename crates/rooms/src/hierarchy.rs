@@ -85,7 +85,7 @@ impl Rooms {
     pub async fn space_hierarchy(
         &self,
         user: &UserId,
-        root: &RoomId,
+        space: &RoomId,
         query: &HierarchyQuery,
     ) -> Result<HierarchyPage, ReadError> {
         let mut place = Place {
@@ -104,8 +104,8 @@ impl Rooms {
 
         let mut rooms = Vec::new();
         let mut seen = 0;
-        let mut visited = HashSet::from([root.to_owned()]);
-        let mut ahead = vec![(root.to_owned(), 0)];
+        let mut visited = HashSet::from([space.to_owned()]);
+        let mut ahead = vec![(space.to_owned(), 0)];
         while let Some((room_id, depth)) = ahead.pop() {
             let Some(room) = self.known_room(user, &room_id).await? else {
                 if depth == 0 {

@@ -176,10 +176,10 @@ impl Rooms {
             if let Some((last, _)) = rows.last() {
                 range = range.after(last);
             }
-            let placed = rows
+            let found = rows
                 .into_iter()
                 .map(|((_, kind, state_key), (_, position, _))| ((kind, state_key), Place::At(position)));
-            places.extend(placed);
+            places.extend(found);
             if !full {
                 return Ok(());
             }
