@@ -2,6 +2,7 @@
 
 mod config;
 pub mod context;
+pub mod create;
 mod event_cache;
 pub mod filter;
 mod followed;
@@ -14,15 +15,19 @@ pub mod membership;
 pub mod messages;
 mod past_state;
 pub mod power_levels;
+mod power_levels_check;
 pub mod present;
 mod read_error;
 #[cfg(test)]
 mod read_tests;
+pub mod redact;
 pub mod relations;
 pub mod remote_servers;
+pub mod report;
 mod room_transaction;
 mod room_view;
 mod rooms;
+pub mod send;
 mod state_reads;
 mod stored;
 pub mod summary;
@@ -31,6 +36,7 @@ mod timeline_walk;
 mod timestamp_to_event;
 pub mod token;
 mod turns;
+pub mod upgrade;
 mod write_error;
 
 pub use self::{

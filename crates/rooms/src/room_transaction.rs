@@ -43,11 +43,33 @@ pub(crate) struct RoomTransaction {
     pub(crate) redacted: Vec<Arc<Event>>,
 }
 
+/// A client's own id for what it sends, so that a repeated request has one effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transaction {
+    /// The device that sends.
+    pub device_id: OwnedDeviceId,
+    /// The id, as the client gets it back in `unsigned`.
+    pub id: String,
+    /// The path of the request without the id: within it the id is unique (client-server API, transaction ids).
+    pub scope: String,
+}
+
+impl Transaction {
+    /// The key of the row that remembers it.
+    pub(crate) fn key(&self, sender: &UserId) -> (OwnedUserId, OwnedDeviceId, String) {
+        (
+            sender.to_owned(),
+            self.device_id.clone(),
+            format!("{} {}", self.scope, self.id),
+        )
+    }
+}
+
 /// What goes with an event besides its content.
 #[derive(Debug, Default)]
 pub(crate) struct Beside {
     /// The device that sends it, and its transaction id.
-    pub(crate) transaction: Option<(OwnedDeviceId, String)>,
+    pub(crate) transaction: Option<Transaction>,
     /// For invites and knocks: what the user is shown of the room, as a JSON array.
     pub(crate) stripped_state: Option<String>,
 }
@@ -301,7 +323,10 @@ impl RoomTransaction {
             pdu: built.pdu,
             rejected: false,
             redacted_by: None,
-            transaction: beside.transaction.clone(),
+            transaction: beside
+                .transaction
+                .as_ref()
+                .map(|transaction| (transaction.device_id.clone(), transaction.id.clone())),
         };
         self.batch.put(&TIMELINE, &(room.clone(), position), &row);
         self.batch.put(
@@ -312,8 +337,8 @@ impl RoomTransaction {
         let time = (room, event.origin_server_ts, position);
         self.batch.put(&TIMESTAMPS, &time, &(event.event_id.clone(),));
         index_relation(&mut self.batch, position, &event);
-        if let Some((device, id)) = beside.transaction {
-            self.stage_transaction(&event, device, id);
+        if let Some(transaction) = &beside.transaction {
+            self.stage_transaction(&event, transaction);
         }
         if event.is_state() {
             self.stage_state(&event, position, beside.stripped_state);
@@ -323,9 +348,9 @@ impl RoomTransaction {
         event
     }
 
-    fn stage_transaction(&mut self, event: &Event, device: OwnedDeviceId, id: String) {
+    fn stage_transaction(&mut self, event: &Event, transaction: &Transaction) {
         let now_ms = self.rooms.now_ms();
-        let key = (event.sender.clone(), device, id);
+        let key = transaction.key(&event.sender);
         // Two requests with one id at once: the second conflicts, looks again, and finds the first one's event.
         self.batch.expect(&TRANSACTIONS, &key, None);
         self.batch

@@ -6,7 +6,11 @@ use serde_json::json;
 
 use super::fixture::{House, ids, shown, user, viewer};
 use crate::{
-    ReadError, filter::RoomEventFilter, messages::MessagesQuery, present::Viewer, room_transaction::Beside,
+    ReadError,
+    filter::RoomEventFilter,
+    messages::MessagesQuery,
+    present::Viewer,
+    room_transaction::{Beside, Transaction},
     token::Token,
 };
 
@@ -326,7 +330,11 @@ async fn unsigned_says_what_only_the_server_knows() {
         .state(&room, &owner, "m.room.topic", "", json!({ "topic": "new" }))
         .await;
     let beside = Beside {
-        transaction: Some((device_id!("PHONE").to_owned(), "txn".to_owned())),
+        transaction: Some(Transaction {
+            device_id: device_id!("PHONE").to_owned(),
+            id: "txn".to_owned(),
+            scope: "PUT send".to_owned(),
+        }),
         ..Beside::default()
     };
     let message = house

@@ -1,0 +1,253 @@
+//! Replacing a room by one of another version.
+
+use gatehouse_events::RoomVersion;
+use ruma::{
+    CanonicalJsonObject, CanonicalJsonValue, Int, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId,
+};
+
+use crate::{
+    RoomHead, Rooms,
+    create::{CreateRoom, Hook, Preset},
+    membership::invite::Directness,
+    send::{StateUpdate, append_state, may_send},
+    write_error::{Attempt, WriteError, attempt},
+};
+
+/// State that goes along (client-server API, room upgrades).
+const COPIED: [&str; 10] = [
+    "m.room.server_acl",
+    "m.room.encryption",
+    "m.room.name",
+    "m.room.avatar",
+    "m.room.topic",
+    "m.room.guest_access",
+    "m.room.history_visibility",
+    "m.room.join_rules",
+    "m.room.power_levels",
+    "m.room.pinned_events",
+];
+
+impl Rooms {
+    /// Makes a room of the new version with the old one's rules and name, and points the old one at it. `hook` may add
+    /// rows to the commit that makes the new room, such as aliases that move.
+    pub async fn upgrade(
+        &self,
+        sender: &UserId,
+        room_id: &RoomId,
+        version: RoomVersion,
+        additional_creators: &[OwnedUserId],
+        hook: Option<Hook<'_>>,
+    ) -> Result<OwnedRoomId, WriteError> {
+        let head = self.head(room_id).await?.ok_or(WriteError::NoSuchRoom)?;
+        may_upgrade(&head, sender)?;
+        let request = self
+            .replacement(&head, sender, version, additional_creators)
+            .await?;
+        let replacement = self.create(sender, &request, hook).await?;
+        attempt(|| self.point_to(sender, room_id, &replacement)).await?;
+        Ok(replacement)
+    }
+
+    /// The tombstone; then, where the sender may, nobody is to send here any more.
+    async fn point_to(
+        &self,
+        sender: &UserId,
+        room_id: &RoomId,
+        replacement: &RoomId,
+    ) -> Result<OwnedEventId, Attempt> {
+        let mut transaction = self.begin_existing(room_id).await?;
+        may_upgrade(transaction.head(), sender)?;
+        let tombstone = tombstone(replacement);
+        let event_id = append_state(&mut transaction, sender, &tombstone).await?;
+        let levels = transaction.state_event("m.room.power_levels", "").await?;
+        if let Some(content) = levels.and_then(|event| event.content_as::<CanonicalJsonObject>()) {
+            let quiet = quietened(content);
+            let head = transaction.head();
+            let needed = head.power_levels().to_set_state("m.room.power_levels");
+            if may_send(head, sender, needed, "change this").is_ok() {
+                // The rules may still refuse, and then the old room stays as loud as it is.
+                _ = append_state(&mut transaction, sender, &quiet).await;
+            }
+        }
+        transaction.commit().await?;
+        Ok(event_id)
+    }
+
+    /// What the new room is to be.
+    async fn replacement(
+        &self,
+        head: &RoomHead,
+        sender: &UserId,
+        version: RoomVersion,
+        additional_creators: &[OwnedUserId],
+    ) -> Result<CreateRoom, WriteError> {
+        let mut initial_state = Vec::new();
+        let keys = COPIED.iter().map(|kind| ((*kind).to_owned(), String::new()));
+        let spaces = head
+            .state
+            .keys()
+            .filter(|(kind, _)| kind == "m.space.child" || kind == "m.space.parent");
+        for (kind, state_key) in keys.chain(spaces.cloned()) {
+            let Some(content) = self.current_content(head, &kind, &state_key).await? else {
+                continue;
+            };
+            if !(kind.starts_with("m.space.") && content.is_empty()) {
+                initial_state.push(StateUpdate {
+                    kind,
+                    state_key,
+                    content,
+                    is_guest: false,
+                });
+            }
+        }
+        let creation_content = self.creation_content(head, version, additional_creators).await?;
+        let creators = creators(sender, &creation_content);
+        for state in initial_state
+            .iter_mut()
+            .filter(|state| state.kind == "m.room.power_levels")
+        {
+            fit_power_levels(&mut state.content, version, sender, &creators);
+        }
+        Ok(CreateRoom {
+            version,
+            preset: Preset::PrivateChat,
+            name: None,
+            topic: None,
+            alias: None,
+            invite: Vec::new(),
+            directness: Directness::Ordinary,
+            creation_content,
+            initial_state,
+            power_level_content_override: CanonicalJsonObject::new(),
+        })
+    }
+
+    async fn creation_content(
+        &self,
+        head: &RoomHead,
+        version: RoomVersion,
+        additional_creators: &[OwnedUserId],
+    ) -> Result<CanonicalJsonObject, WriteError> {
+        let mut content = self
+            .current_content(head, "m.room.create", "")
+            .await?
+            .unwrap_or_default();
+        content.remove("additional_creators");
+        let mut predecessor =
+            CanonicalJsonObject::from([("room_id".to_owned(), text(head.room_id.as_str()))]);
+        if let Some(last) = head.extremities.first() {
+            predecessor.insert("event_id".to_owned(), text(last.as_str()));
+        }
+        content.insert("predecessor".to_owned(), CanonicalJsonValue::Object(predecessor));
+        if version.rules().authorization.additional_room_creators && !additional_creators.is_empty() {
+            let creators = additional_creators
+                .iter()
+                .map(|user| text(user.as_str()))
+                .collect();
+            content.insert(
+                "additional_creators".to_owned(),
+                CanonicalJsonValue::Array(creators),
+            );
+        }
+        Ok(content)
+    }
+
+    async fn current_content(
+        &self,
+        head: &RoomHead,
+        kind: &str,
+        state_key: &str,
+    ) -> Result<Option<CanonicalJsonObject>, WriteError> {
+        let Some(event_id) = head.state_event_id(kind, state_key).cloned() else {
+            return Ok(None);
+        };
+        let events = self.events(&[event_id]).await?;
+        Ok(events
+            .into_iter()
+            .flatten()
+            .next()
+            .and_then(|event| event.content_as()))
+    }
+}
+
+fn may_upgrade(head: &RoomHead, sender: &UserId) -> Result<(), WriteError> {
+    let needed = head.power_levels().to_set_state("m.room.tombstone");
+    Ok(may_send(head, sender, needed, "upgrade the room")?)
+}
+
+fn tombstone(replacement: &RoomId) -> StateUpdate {
+    let content = CanonicalJsonObject::from([
+        ("body".to_owned(), text("This room has been replaced")),
+        ("replacement_room".to_owned(), text(replacement.as_str())),
+    ]);
+    StateUpdate {
+        kind: "m.room.tombstone".to_owned(),
+        state_key: String::new(),
+        content,
+        is_guest: false,
+    }
+}
+
+/// Power levels under which ordinary members neither send nor invite: 50, or one above what they have.
+fn quietened(mut content: CanonicalJsonObject) -> StateUpdate {
+    let number = |content: &CanonicalJsonObject, key: &str| {
+        content
+            .get(key)
+            .and_then(CanonicalJsonValue::as_integer)
+            .map_or(0, i64::from)
+    };
+    let above = (number(&content, "users_default") + 1).max(50);
+    for key in ["events_default", "invite"] {
+        let level = number(&content, key).max(above);
+        content.insert(
+            key.to_owned(),
+            CanonicalJsonValue::Integer(Int::new_saturating(level)),
+        );
+    }
+    StateUpdate {
+        kind: "m.room.power_levels".to_owned(),
+        state_key: String::new(),
+        content,
+        is_guest: false,
+    }
+}
+
+fn creators(sender: &UserId, creation_content: &CanonicalJsonObject) -> Vec<String> {
+    let additional = creation_content
+        .get("additional_creators")
+        .and_then(CanonicalJsonValue::as_array);
+    let additional = additional
+        .into_iter()
+        .flatten()
+        .filter_map(|user| Some(user.as_str()?.to_owned()));
+    std::iter::once(sender.to_string()).chain(additional).collect()
+}
+
+/// Takes creators out where they stand above levels, and puts whoever upgrades in where they do not.
+fn fit_power_levels(
+    content: &mut CanonicalJsonObject,
+    version: RoomVersion,
+    sender: &UserId,
+    creators: &[String],
+) {
+    let privileged = version.rules().authorization.explicitly_privilege_room_creators;
+    if let Some(CanonicalJsonValue::Object(users)) = content.get_mut("users") {
+        if privileged {
+            users.retain(|user, _| !creators.contains(user));
+        } else {
+            users
+                .entry(sender.to_string())
+                .or_insert(CanonicalJsonValue::Integer(Int::from(100)));
+        }
+        return;
+    }
+    if !privileged {
+        let users =
+            CanonicalJsonObject::from([(sender.to_string(), CanonicalJsonValue::Integer(Int::from(100)))]);
+        content.insert("users".to_owned(), CanonicalJsonValue::Object(users));
+    }
+}
+
+fn text(text: &str) -> CanonicalJsonValue {
+    CanonicalJsonValue::String(text.to_owned())
+}
