@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use gatehouse_events::json;
+use gatehouse_rooms::send::StateUpdate;
 use gatehouse_store::StoreError;
 use ruma::{OwnedRoomAliasId, RoomAliasId, RoomId, UserId};
 use serde_json::{Map, Value};
@@ -51,7 +53,18 @@ impl Directory {
         if let Some(Value::Array(others)) = content.get_mut("alt_aliases") {
             others.retain(|other| other.as_str() != Some(alias.as_str()));
         }
-        tracing::debug!(%room_id, %user, "a removed alias stays in the canonical alias event");
+        let Ok(content) = json::canonical_object(content) else {
+            return;
+        };
+        let update = StateUpdate {
+            kind: CANONICAL_ALIAS.to_owned(),
+            state_key: String::new(),
+            content,
+            is_guest: false,
+        };
+        if let Err(error) = self.rooms.set_state(user, room_id, &update).await {
+            tracing::debug!(%room_id, %error, "a removed alias stays in the canonical alias event");
+        }
     }
 
     async fn canonical_alias_content(&self, room_id: &RoomId) -> Result<Option<Map<String, Value>>, StoreError> {
