@@ -94,7 +94,11 @@ impl Directory {
             self.check_free(&alias).await?;
             let mut batch = Batch::new();
             batch.expect(&ALIASES, &(alias.clone(),), None);
-            if self.count(&mut batch, room_id, |count| count.saturating_add(1)).await? > MAX_ALIASES_A_ROOM {
+            if self
+                .count(&mut batch, room_id, |count| count.saturating_add(1))
+                .await?
+                > MAX_ALIASES_A_ROOM
+            {
                 return Err(AliasError::TooMany);
             }
             put(&mut batch, &alias, room_id, actor.user());
@@ -122,7 +126,8 @@ impl Directory {
             batch.expect(&ALIASES, &(alias.clone(),), Some(&row));
             batch.delete(&ALIASES, &(alias.clone(),));
             batch.delete(&ROOM_ALIASES, &(row.room_id.clone(), alias.clone()));
-            self.count(&mut batch, &row.room_id, |count| count.saturating_sub(1)).await?;
+            self.count(&mut batch, &row.room_id, |count| count.saturating_sub(1))
+                .await?;
             if self.committed(batch).await? {
                 self.unlist(actor.user(), &row.room_id, &alias).await;
                 return Ok(());
@@ -132,7 +137,11 @@ impl Directory {
     }
 
     /// The local aliases of a room, for its members, or for everybody when it is world readable.
-    pub async fn aliases_of(&self, actor: Actor<'_>, room_id: &RoomId) -> Result<Vec<OwnedRoomAliasId>, AliasError> {
+    pub async fn aliases_of(
+        &self,
+        actor: Actor<'_>,
+        room_id: &RoomId,
+    ) -> Result<Vec<OwnedRoomAliasId>, AliasError> {
         if let Actor::User(user) = actor {
             let view = self.rooms.visibility_timeline(room_id, user).await?;
             if view.standing() != Standing::Joined && !view.world_readable() {
@@ -165,8 +174,10 @@ impl Directory {
             }
             let mut batch = Batch::new();
             batch.expect(&ALIASES, &key, Some(&row));
-            self.count(&mut batch, old, |count| count.saturating_sub(1)).await?;
-            self.count(&mut batch, new, |count| count.saturating_add(1)).await?;
+            self.count(&mut batch, old, |count| count.saturating_sub(1))
+                .await?;
+            self.count(&mut batch, new, |count| count.saturating_add(1))
+                .await?;
             batch.delete(&ROOM_ALIASES, &(old.to_owned(), alias.to_owned()));
             batch.put(&ROOM_ALIASES, &(new.to_owned(), alias.to_owned()), &());
             let moved = AliasRow {
@@ -207,7 +218,9 @@ impl Directory {
 
     async fn local_aliases(&self, room_id: &RoomId) -> Result<Vec<OwnedRoomAliasId>, AliasError> {
         let range = Range::prefix(&(room_id.to_owned(),));
-        let limit = usize::try_from(MAX_ALIASES_A_ROOM).unwrap_or(usize::MAX).saturating_mul(2);
+        let limit = usize::try_from(MAX_ALIASES_A_ROOM)
+            .unwrap_or(usize::MAX)
+            .saturating_mul(2);
         let rows = self
             .store
             .scan(&ROOM_ALIASES, &range, Direction::Forward, limit)

@@ -34,7 +34,11 @@ impl Directory {
     }
 
     /// Whether the user is joined and may send the room's canonical alias event.
-    pub(crate) async fn may_set_canonical_alias(&self, user: &UserId, room_id: &RoomId) -> Result<bool, StoreError> {
+    pub(crate) async fn may_set_canonical_alias(
+        &self,
+        user: &UserId,
+        room_id: &RoomId,
+    ) -> Result<bool, StoreError> {
         self.rooms.may_set_state(user, room_id, CANONICAL_ALIAS).await
     }
 
@@ -67,7 +71,10 @@ impl Directory {
         }
     }
 
-    async fn canonical_alias_content(&self, room_id: &RoomId) -> Result<Option<Map<String, Value>>, StoreError> {
+    async fn canonical_alias_content(
+        &self,
+        room_id: &RoomId,
+    ) -> Result<Option<Map<String, Value>>, StoreError> {
         let event = self
             .rooms
             .state_event_at(room_id, CANONICAL_ALIAS, "", gatehouse_store::Position::MAX)
@@ -144,7 +151,12 @@ mod tests {
 
     #[test]
     fn an_alias_can_be_cleared() {
-        for value in [json!({}), json!({"alias": null}), json!({"alias": ""}), json!({"alt_aliases": []})] {
+        for value in [
+            json!({}),
+            json!({"alias": null}),
+            json!({"alias": ""}),
+            json!({"alt_aliases": []}),
+        ] {
             assert!(fresh(value, &[]).unwrap().is_empty());
         }
     }
@@ -158,7 +170,10 @@ mod tests {
             json!({"alt_aliases": ["#a:s", "b"]}),
             json!({"alt_aliases": [null]}),
         ] {
-            assert!(matches!(fresh(value, &[]), Err(CanonicalAliasError::NotAnAlias(_))));
+            assert!(matches!(
+                fresh(value, &[]),
+                Err(CanonicalAliasError::NotAnAlias(_))
+            ));
         }
     }
 }

@@ -47,10 +47,7 @@ impl Directory {
 
     /// Where an alias of another server leads. To be asked there, once servers speak to each other.
     pub(crate) async fn resolve_elsewhere(&self, alias: &RoomAliasId) -> Result<ResolvedAlias, AliasError> {
-        self.remote
-            .resolve_alias(alias)
-            .await
-            .ok_or(AliasError::NotFound)
+        self.remote.resolve_alias(alias).await.ok_or(AliasError::NotFound)
     }
 }
 

@@ -11,6 +11,8 @@ pub mod aliases;
 pub mod canonical_alias;
 mod config;
 mod directory;
+#[cfg(test)]
+mod engine_tests;
 mod error;
 pub mod public_list;
 pub mod publication;

@@ -49,9 +49,10 @@ impl Directory {
         };
         let list = match stale {
             Stale::Rooms(rooms) if rooms.is_empty() => return Ok(Arc::clone(&published.list)),
-            Stale::Rooms(rooms) => self.entries(rooms.into_iter().collect()).await.map(|changes| {
-                published.list.with(changes)
-            }),
+            Stale::Rooms(rooms) => self
+                .entries(rooms.into_iter().collect())
+                .await
+                .map(|changes| published.list.with(changes)),
             Stale::Everything => self.read_all().await,
         };
         match list {
