@@ -12,6 +12,7 @@ mod server_version;
 mod shared_secret_register;
 mod state;
 mod user_devices;
+mod user_rooms;
 mod users;
 
 pub use self::{router::router, state::AdminApi};

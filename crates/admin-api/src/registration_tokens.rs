@@ -87,8 +87,8 @@ async fn update_token(
     let uses_allowed = limit(&body, "uses_allowed")?;
     let expires_ms = limit(&body, "expiry_time")?;
     let change = |terms: &mut RegistrationTokenTerms| {
-        terms.uses_allowed = uses_allowed.unwrap_or(terms.uses_allowed);
-        terms.expires_ms = expires_ms.unwrap_or(terms.expires_ms);
+        uses_allowed.apply(&mut terms.uses_allowed);
+        expires_ms.apply(&mut terms.expires_ms);
     };
     let token = api.accounts.change_registration_token(&token, change).await?;
     Ok(Json(encode(&token)))
@@ -104,13 +104,28 @@ async fn delete_token(
     Ok(Json(json!({})))
 }
 
-/// `None`: absent; `Some(None)`: null.
-fn limit(body: &Map<String, Value>, key: &str) -> Result<Option<Option<u64>>, ApiError> {
+/// What a request says of a limit.
+#[derive(Clone, Copy)]
+enum LimitChange {
+    Keep,
+    /// `None`: take it away.
+    Set(Option<u64>),
+}
+
+impl LimitChange {
+    fn apply(self, limit: &mut Option<u64>) {
+        if let Self::Set(new) = self {
+            *limit = new;
+        }
+    }
+}
+
+fn limit(body: &Map<String, Value>, key: &str) -> Result<LimitChange, ApiError> {
     match body.get(key) {
-        None => Ok(None),
-        Some(Value::Null) => Ok(Some(None)),
+        None => Ok(LimitChange::Keep),
+        Some(Value::Null) => Ok(LimitChange::Set(None)),
         Some(value) => match value.as_u64() {
-            Some(number) => Ok(Some(Some(number))),
+            Some(number) => Ok(LimitChange::Set(Some(number))),
             None => Err(ApiError::invalid_param("A limit of a token is a number or null.")),
         },
     }

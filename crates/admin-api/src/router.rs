@@ -2,7 +2,9 @@
 
 use axum::Router;
 
-use crate::{AdminApi, registration_tokens, server_version, shared_secret_register, user_devices, users};
+use crate::{
+    AdminApi, registration_tokens, server_version, shared_secret_register, user_devices, user_rooms, users,
+};
 
 /// Everything under `/_synapse/admin`.
 pub fn router(state: AdminApi) -> Router {
@@ -11,6 +13,7 @@ pub fn router(state: AdminApi) -> Router {
         .merge(server_version::routes())
         .merge(shared_secret_register::routes())
         .merge(user_devices::routes())
+        .merge(user_rooms::routes())
         .merge(users::routes());
     Router::new().nest("/_synapse/admin", pages).with_state(state)
 }

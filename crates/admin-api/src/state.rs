@@ -2,6 +2,7 @@
 
 use gatehouse_accounts::Accounts;
 use gatehouse_http::{HasHttp, HttpContext};
+use gatehouse_rooms::Rooms;
 
 /// The engines behind the API. Cheap to clone.
 #[derive(Clone)]
@@ -10,6 +11,8 @@ pub struct AdminApi {
     pub http: HttpContext,
     /// Users, devices, registration tokens.
     pub accounts: Accounts,
+    /// What a deactivated user leaves.
+    pub rooms: Rooms,
 }
 
 impl HasHttp for AdminApi {

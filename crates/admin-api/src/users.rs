@@ -5,10 +5,10 @@ use axum::{
     extract::State,
     routing::{get, post},
 };
-use gatehouse_accounts::{Accounts, NewUser, Profile, Secret, User, UserMark};
+use gatehouse_accounts::{Accounts, NewUser, Profile, ProfileChange, Secret, User, UserMark};
 use gatehouse_http::{ApiError, JsonBody, Path, Query};
 use http::StatusCode;
-use ruma::OwnedUserId;
+use ruma::{OwnedUserId, UserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -134,7 +134,7 @@ async fn put_user(
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     require_local(&api.accounts, &user_id)?;
     let status = if api.accounts.user_exists(&user_id).await? {
-        change(&api.accounts, &user_id, &body).await?;
+        change(&api, &user_id, &body).await?;
         StatusCode::OK
     } else {
         let user = NewUser {
@@ -147,15 +147,14 @@ async fn put_user(
     };
     for (key, value) in [("displayname", body.displayname), ("avatar_url", body.avatar_url)] {
         if let Some(value) = value {
-            api.accounts
-                .set_profile_field(&user_id, key, value.into())
-                .await?;
+            set_profile(&api, &user_id, key, value).await?;
         }
     }
     Ok((status, Json(describe(&api.accounts, &user_id).await?)))
 }
 
-async fn change(accounts: &Accounts, user_id: &OwnedUserId, body: &PutBody) -> Result<(), ApiError> {
+async fn change(api: &AdminApi, user_id: &OwnedUserId, body: &PutBody) -> Result<(), ApiError> {
+    let accounts = &api.accounts;
     if let Some(password) = &body.password {
         accounts.set_password(user_id, password).await?;
         if body.logout_devices.unwrap_or(true) {
@@ -168,7 +167,26 @@ async fn change(accounts: &Accounts, user_id: &OwnedUserId, body: &PutBody) -> R
         }
     }
     if body.deactivated == Some(true) {
-        accounts.deactivate_user(user_id).await?;
+        close_account(api, user_id).await?;
+    }
+    Ok(())
+}
+
+async fn set_profile(api: &AdminApi, user_id: &UserId, key: &str, value: String) -> Result<(), ApiError> {
+    let change = api.accounts.set_profile_field(user_id, key, value.into()).await?;
+    if change == ProfileChange::Changed
+        && let Err(error) = api.rooms.update_profile_in_rooms(user_id).await
+    {
+        tracing::warn!(%error, "a room was not told of a changed profile");
+    }
+    Ok(())
+}
+
+/// Deactivates a user, who then leaves their rooms.
+async fn close_account(api: &AdminApi, user_id: &UserId) -> Result<(), ApiError> {
+    api.accounts.deactivate_user(user_id).await?;
+    if let Err(error) = api.rooms.leave_all(user_id).await {
+        tracing::warn!(%error, "a deactivated user could not be taken out of a room");
     }
     Ok(())
 }
@@ -213,7 +231,7 @@ async fn deactivate(
     _administrator: Administrator,
     Path(user_id): Path<OwnedUserId>,
 ) -> Result<Json<Value>, ApiError> {
-    api.accounts.deactivate_user(&user_id).await?;
+    close_account(&api, &user_id).await?;
     Ok(Json(json!({ "id_server_unbind_result": "success" })))
 }
 

@@ -18,6 +18,9 @@ async fn deactivate_account(
 ) -> Result<Json<Value>, ApiError> {
     require_owner(&api, &requester, "deactivateAccount", &body).await?;
     api.accounts.deactivate_user(&requester.user_id).await?;
+    if let Err(error) = api.rooms.leave_all(&requester.user_id).await {
+        tracing::warn!(%error, "a deactivated user could not be taken out of a room");
+    }
     // No third-party id is bound on any identity server yet, so nothing is left to unbind.
     Ok(Json(json!({ "id_server_unbind_result": "success" })))
 }

@@ -14,24 +14,29 @@ pub(crate) fn routes() -> Router<ClientApi> {
 }
 
 /// `GET /_matrix/client/v3/capabilities`
-async fn get_capabilities(State(api): State<ClientApi>, _requester: Requester) -> Json<Value> {
+async fn get_capabilities(State(api): State<ClientApi>, requester: Requester) -> Json<Value> {
     let available: Map<String, Value> = ROOM_VERSIONS
         .into_iter()
         .map(|version| (version.to_owned(), json!("stable")))
         .collect();
     let enabled = |enabled: bool| json!({ "enabled": enabled });
-    Json(json!({
-        "capabilities": {
-            "m.change_password": enabled(true),
-            "m.set_displayname": enabled(true),
-            "m.set_avatar_url": enabled(true),
-            "m.3pid_changes": enabled(false),
-            "m.get_login_token": enabled(false),
-            "m.profile_fields": enabled(true),
-            "m.room_versions": {
-                "default": api.config.default_room_version,
-                "available": available,
-            },
-        }
-    }))
+    let mut capabilities = json!({
+        "m.change_password": enabled(!requester.is_guest),
+        "m.set_displayname": enabled(true),
+        "m.set_avatar_url": enabled(true),
+        "m.3pid_changes": enabled(false),
+        "m.get_login_token": enabled(false),
+        "m.profile_fields": enabled(true),
+        "m.room_versions": {
+            "default": api.config.default_room_version,
+            "available": available,
+        },
+    });
+    if requester.is_admin
+        && let Some(capabilities) = capabilities.as_object_mut()
+    {
+        let moderation = json!({ "suspend": true, "lock": true });
+        capabilities.insert("m.account_moderation".to_owned(), moderation);
+    }
+    Json(json!({ "capabilities": capabilities }))
 }

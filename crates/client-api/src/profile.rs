@@ -82,15 +82,19 @@ async fn find(api: &ClientApi, user_id: &UserId) -> Result<Profile, ApiError> {
     profile.ok_or_else(|| ApiError::not_found("There is no such user."))
 }
 
-/// Puts a new name or picture into the user's rooms.
+/// Puts a new name or picture into the user's rooms. The profile is set whatever comes of that: a room that cannot
+/// be told now has the new one with the user's next membership event.
 async fn tell_rooms(
-    _api: &ClientApi,
-    _user_id: &UserId,
+    api: &ClientApi,
+    user_id: &UserId,
     key: &str,
     change: ProfileChange,
 ) -> Result<Json<Value>, ApiError> {
-    if change == ProfileChange::Changed && matches!(key, "displayname" | "avatar_url") {
-        // ROOMS
+    if change == ProfileChange::Changed
+        && matches!(key, "displayname" | "avatar_url")
+        && let Err(error) = api.rooms.update_profile_in_rooms(user_id).await
+    {
+        tracing::warn!(%error, "a room was not told of a changed profile");
     }
     Ok(Json(json!({})))
 }
