@@ -47,6 +47,7 @@ pub use self::{
     power_levels::PowerLevels,
     read_error::ReadError,
     remote_servers::{NoFederation, RemoteServers},
+    room_transaction::Transaction,
     room_view::{AsOf, RoomView},
     rooms::Rooms,
     stored::{StoredEvent, TimelineRows},
