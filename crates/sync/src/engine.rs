@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::future::BoxFuture;
 use gatehouse_accounts::{Accounts, DeviceError};
+use gatehouse_directory::Directory;
 use gatehouse_rooms::Rooms;
 use gatehouse_store::{Position, Store};
 use ruma::{DeviceId, OwnedRoomId, UserId};
@@ -28,6 +30,7 @@ struct Inner {
     store: Store,
     accounts: Accounts,
     rooms: Rooms,
+    directory: Directory,
     follower: Arc<Follower>,
     members_sent: MembersSent,
 }
@@ -42,13 +45,14 @@ impl std::fmt::Debug for Sync {
 
 impl Sync {
     /// An engine over these. It watches the store from now on; [`Self::follow`] must be run beside it.
-    pub fn new(store: Store, accounts: Accounts, rooms: Rooms) -> Self {
+    pub fn new(store: Store, accounts: Accounts, rooms: Rooms, directory: Directory) -> Self {
         let follower = Arc::new(Follower::new(&store));
         Self {
             inner: Arc::new(Inner {
                 store,
                 accounts,
                 rooms,
+                directory,
                 follower,
                 members_sent: MembersSent::new(),
             }),
@@ -82,6 +86,10 @@ impl Sync {
         &self.inner.rooms
     }
 
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.inner.directory
+    }
+
     pub(crate) fn follower(&self) -> &Arc<Follower> {
         &self.inner.follower
     }
@@ -94,18 +102,19 @@ impl Sync {
     ///
     /// While it waits, this holds no more than what is asked, an answer that says "nothing", and a place in the
     /// lists of the rooms.
-    pub(crate) async fn poll<T>(
+    ///
+    /// An answer in the making is boxed, so that one who waits does not keep room for all that making it needs.
+    pub(crate) async fn poll<'a, T>(
         &self,
         (user, device): (&UserId, &DeviceId),
         timeout: Duration,
-        answer: impl AsyncFn(Position) -> Result<Answer<T>, SyncError>,
+        answer: impl Fn(Position) -> BoxFuture<'a, Result<Answer<T>, SyncError>>,
     ) -> Result<T, SyncError> {
         let deadline = Instant::now() + timeout.min(MAX_TIMEOUT);
         loop {
             // Everything is read up to here and no further: what comes later is in the next response.
             let now = self.store().position();
-            // Boxed, so that one who waits does not keep room for all that an answer needs while it is made.
-            let (response, rooms) = match Box::pin(answer(now)).await? {
+            let (response, rooms) = match answer(now).await? {
                 Answer::Something(response) => return Ok(response),
                 Answer::Nothing { response, rooms } => (response, rooms),
             };

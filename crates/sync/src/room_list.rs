@@ -67,7 +67,9 @@ impl Reading<'_> {
         let mut staying = Vec::new();
         for membership in rooms.current_memberships(self.user).await? {
             let room = &membership.room_id;
-            if membership.forgotten || !self.admits_room(room) {
+            // Of a room that was forgotten, one more thing is told: that the user left it. Other devices of the user
+            // would go on showing it.
+            if !self.admits_room(room) || (membership.forgotten && !changed.contains(room)) {
                 continue;
             }
             let is_joined = membership.membership == MembershipState::Join;
@@ -109,7 +111,11 @@ impl Reading<'_> {
         let versions = sight.memberships();
         let count = versions.partition_point(|(at, _)| *at <= self.now);
         let versions = Memberships(versions.get(..count).unwrap_or(versions));
-        let mut view = versions.view(self.since);
+        let mut view = if membership.forgotten {
+            versions.own(self.since)
+        } else {
+            versions.view(self.since)
+        };
         if extent == Extent::FullState
             && let View::Joined { state, .. } = &mut view
         {

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use gatehouse_accounts::AccountData;
 use gatehouse_rooms::{present::Detail, token::Token};
 use gatehouse_store::Position;
@@ -54,7 +55,7 @@ impl Sync {
         let at_once = request.since.is_none() || request.full_state;
         let timeout = if at_once { Duration::ZERO } else { request.timeout };
         let reader = (&*request.user, &*request.device);
-        self.poll(reader, timeout, async |now| self.answer(request, now).await)
+        self.poll(reader, timeout, |now| self.answer(request, now).boxed())
             .await
     }
 

@@ -95,7 +95,8 @@ impl<'a> Memberships<'a> {
         }
     }
 
-    fn own(self, since: Option<Position>) -> View {
+    /// Only what was done to the user.
+    pub(crate) fn own(self, since: Option<Position>) -> View {
         let after = since.unwrap_or(Position::ZERO);
         let events: Vec<_> = self.endings().filter(|at| *at > after).collect();
         if events.is_empty() {

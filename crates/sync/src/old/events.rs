@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use futures_util::FutureExt as _;
 use gatehouse_rooms::{history_visibility::VisibilityTimeline, present::Detail, token::Token};
 use gatehouse_store::{Direction, Position};
 use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId, RoomId, events::room::member::MembershipState};
@@ -60,8 +61,8 @@ impl Sync {
             .from
             .map_or_else(|| self.store().position(), Token::position);
         let reader = (&*request.user, &*request.device);
-        self.poll(reader, request.timeout, async |now| {
-            self.events_until(request, from.min(now), now).await
+        self.poll(reader, request.timeout, |now| {
+            self.events_until(request, from.min(now), now).boxed()
         })
         .await
     }

@@ -1,5 +1,6 @@
 //! `GET /initialSync` and `GET /rooms/{roomId}/initialSync`: how things are.
 
+use gatehouse_directory::{PublicationError, RoomVisibility};
 use gatehouse_rooms::{AsOf, history_visibility::VisibilityTimeline, present::Detail, token::Token};
 use gatehouse_store::Position;
 use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId, RoomId, events::room::member::MembershipState};
@@ -223,8 +224,12 @@ impl Reading<'_> {
     }
 
     async fn visibility(&self, room: &RoomId) -> Result<&'static str, SyncError> {
-        let _ = room;
-        Ok("private")
+        match self.sync.directory().visibility(room).await {
+            Ok(RoomVisibility::Public) => Ok("public"),
+            Err(PublicationError::Store(error)) => Err(error.into()),
+            // No other reason is given for a room that the user has to do with.
+            Ok(RoomVisibility::Private) | Err(_) => Ok("private"),
+        }
     }
 
     /// The user's own data of a room, or of none.

@@ -1,0 +1,5 @@
+//! Tests of the sync engine over a store in memory.
+
+mod never_skips;
+mod polling;
+mod world;
