@@ -49,7 +49,7 @@ async fn the_last_valid_replacement_is_bundled() {
     let (owner, other) = (user("owner"), user("other"));
     let room = house.room(&owner).await;
     house.member(&room, &other, &other, "join").await;
-    let event = house.say(&room, &owner, "first").await;
+    let event = house.say(&room, &owner, "root").await;
     house
         .send(&room, &owner, "m.room.message", edit(&event, "second"))
         .await;
@@ -78,21 +78,21 @@ async fn a_thread_is_bundled_with_its_root() {
     let (owner, other) = (user("owner"), user("other"));
     let room = house.room(&owner).await;
     house.member(&room, &other, &other, "join").await;
-    let root = house.say(&room, &other, "root").await;
+    let first = house.say(&room, &other, "root").await;
     house
-        .send(&room, &other, "m.room.message", related("m.thread", &root))
+        .send(&room, &other, "m.room.message", related("m.thread", &first))
         .await;
     let last = house
-        .send(&room, &other, "m.room.message", related("m.thread", &root))
+        .send(&room, &other, "m.room.message", related("m.thread", &first))
         .await;
-    let thread = bundled(&house, &room, &root).await["m.thread"].clone();
+    let thread = bundled(&house, &room, &first).await["m.thread"].clone();
     assert_eq!(thread["count"], 2);
     assert_eq!(thread["latest_event"]["event_id"], last.as_str());
     assert_eq!(thread["current_user_participated"], false);
     house
-        .send(&room, &owner, "m.room.message", related("m.thread", &root))
+        .send(&room, &owner, "m.room.message", related("m.thread", &first))
         .await;
-    let thread = bundled(&house, &room, &root).await["m.thread"].clone();
+    let thread = bundled(&house, &room, &first).await["m.thread"].clone();
     assert_eq!(
         (&thread["count"], &thread["current_user_participated"]),
         (&json!(3), &json!(true))
@@ -245,11 +245,11 @@ async fn threads_are_listed_once_each_the_latest_active_first() {
     house.member(&room, &other, &other, "join").await;
     let mut roots = Vec::new();
     for number in 0..3 {
-        let root = house.say(&room, &other, &number.to_string()).await;
+        let first = house.say(&room, &other, &number.to_string()).await;
         house
-            .send(&room, &other, "m.room.message", related("m.thread", &root))
+            .send(&room, &other, "m.room.message", related("m.thread", &first))
             .await;
-        roots.push(root);
+        roots.push(first);
     }
     house
         .send(&room, &owner, "m.room.message", related("m.thread", &roots[0]))
