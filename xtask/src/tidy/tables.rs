@@ -74,7 +74,9 @@ fn tables_made(tokens: &[Token]) -> Vec<TableMade> {
         if !token.is_word("new") || !tokens.get(index + 1).is_some_and(|token| token.is_mark('(')) {
             continue;
         }
-        if !names_table(tokens, index) {
+        // Other crates have tables too (TOML's), but none that is given a name.
+        let nameless = tokens.get(index + 2).is_some_and(|token| token.is_mark(')'));
+        if nameless || !names_table(tokens, index) {
             continue;
         }
         let name = match tokens.get(index + 2).map(|token| &token.kind) {
