@@ -134,19 +134,16 @@ mod tests {
 
     use super::*;
 
-    fn content(value: Value) -> Map<String, Value> {
-        value.as_object().unwrap().clone()
-    }
 
-    fn fresh(value: Value, known: &[&str]) -> Result<Vec<String>, CanonicalAliasError> {
-        let aliases = new_aliases(&content(value), &known.iter().copied().collect())?;
+    fn fresh(value: &Value, known: &[&str]) -> Result<Vec<String>, CanonicalAliasError> {
+        let aliases = new_aliases(value.as_object().unwrap(), &known.iter().copied().collect())?;
         Ok(aliases.iter().map(ToString::to_string).collect())
     }
 
     #[test]
     fn what_was_listed_before_is_not_checked_again() {
         let value = json!({"alias": "#old:s", "alt_aliases": ["#old:s", "#new:s"]});
-        assert_eq!(fresh(value, &["#old:s"]).unwrap(), ["#new:s"]);
+        assert_eq!(fresh(&value, &["#old:s"]).unwrap(), ["#new:s"]);
     }
 
     #[test]
@@ -157,7 +154,7 @@ mod tests {
             json!({"alias": ""}),
             json!({"alt_aliases": []}),
         ] {
-            assert!(fresh(value, &[]).unwrap().is_empty());
+            assert!(fresh(&value, &[]).unwrap().is_empty());
         }
     }
 
@@ -171,7 +168,7 @@ mod tests {
             json!({"alt_aliases": [null]}),
         ] {
             assert!(matches!(
-                fresh(value, &[]),
+                fresh(&value, &[]),
                 Err(CanonicalAliasError::NotAnAlias(_))
             ));
         }

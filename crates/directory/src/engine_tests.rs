@@ -177,11 +177,11 @@ async fn w01_an_alias_is_removed_by_its_creator_by_power_or_by_an_administrator_
     house.join(&member, &room).await;
     house.join(&other, &room).await;
     let add = async || {
-        house
+        let added = house
             .directory
             .add_alias(Actor::User(&member), "#a:s", &room)
-            .await
-            .unwrap()
+            .await;
+        added.unwrap();
     };
     add().await;
     let forbidden = house.directory.remove_alias(Actor::User(&other), "#a:s").await;

@@ -302,7 +302,7 @@ mod tests {
             ..PublicRoomsQuery::default()
         };
         let mut seen = Vec::new();
-        let mut last = loop {
+        let mut shown = loop {
             let page = list.page(&query).unwrap();
             seen.extend(page.chunk.iter().map(|room| room.room_id.clone()));
             query.since = page.next_batch.clone();
@@ -312,10 +312,10 @@ mod tests {
         };
         assert_eq!(seen.len(), 10);
         let mut back = Vec::new();
-        while let Some(since) = last.prev_batch.take() {
+        while let Some(since) = shown.prev_batch.take() {
             query.since = Some(since);
-            last = list.page(&query).unwrap();
-            back.splice(0..0, last.chunk.iter().map(|room| room.room_id.clone()));
+            shown = list.page(&query).unwrap();
+            back.splice(0..0, shown.chunk.iter().map(|room| room.room_id.clone()));
         }
         assert_eq!(back, seen[..9]);
     }
