@@ -6,6 +6,7 @@ use gatehouse_accounts::Accounts;
 use gatehouse_directory::Directory;
 use gatehouse_http::{HasHttp, HttpContext};
 use gatehouse_rooms::Rooms;
+use gatehouse_sync::Sync;
 use ruma::RoomVersionId;
 use serde::Serialize;
 
@@ -16,10 +17,12 @@ pub struct ClientApi {
     pub http: HttpContext,
     /// Users, devices, profiles, account data.
     pub accounts: Accounts,
-    /// Rooms: membership, sending, state, history.
+    /// Rooms and everything in them. Its settings say in which version rooms are made.
     pub rooms: Rooms,
     /// Aliases and the published rooms.
     pub directory: Directory,
+    /// What changed for a user.
+    pub sync: Sync,
     /// What an operator has set.
     pub config: Arc<ClientApiConfig>,
 }

@@ -45,7 +45,7 @@ async fn sync(
         },
     };
     // What waits keeps what it needs and nothing else.
-    drop((query.filter, requester));
+    drop(requester);
     api.sync.sync(&request).await.map(Json).map_err(sync_error)
 }
 
@@ -56,7 +56,9 @@ pub(crate) fn token(text: Option<String>) -> Result<Option<Token>, ApiError> {
         Some(text) => text
             .parse()
             .map(Some)
-            .map_err(|error: gatehouse_rooms::token::InvalidToken| ApiError::invalid_param(error.to_string())),
+            .map_err(|error: gatehouse_rooms::token::InvalidToken| {
+                ApiError::invalid_param(error.to_string())
+            }),
     }
 }
 

@@ -1,0 +1,61 @@
+//! Joining rooms.
+
+use axum::{Json, Router, extract::State, routing::post};
+use gatehouse_http::{ApiError, EVENT_BODY, OptionalJsonBody, Path, RawQuery, Requester};
+use gatehouse_rooms::{Join, MembershipRequest};
+use ruma::OwnedServerName;
+use serde_json::{Value, json};
+
+use crate::{
+    ClientApi,
+    body::{self, Reason},
+    errors, limits,
+};
+
+pub(crate) fn routes() -> Router<ClientApi> {
+    Router::new()
+        .route("/join/{room_id_or_alias}", post(join_room))
+        .route("/rooms/{room_id}/join", post(join_room_by_id))
+}
+
+/// `POST /_matrix/client/v3/join/{roomIdOrAlias}`
+pub(crate) async fn join_room(
+    State(api): State<ClientApi>,
+    requester: Requester,
+    Path(room): Path<String>,
+    query: RawQuery,
+    OptionalJsonBody(body): OptionalJsonBody<Reason, EVENT_BODY>,
+) -> Result<Json<Value>, ApiError> {
+    join(&api, &requester, &room, body::via(&query), body).await
+}
+
+/// `POST /_matrix/client/v3/rooms/{roomId}/join`. An alias will do here, too, as it did in 2015.
+pub(crate) async fn join_room_by_id(
+    State(api): State<ClientApi>,
+    requester: Requester,
+    Path(room): Path<String>,
+    OptionalJsonBody(body): OptionalJsonBody<Reason, EVENT_BODY>,
+) -> Result<Json<Value>, ApiError> {
+    join(&api, &requester, &room, Vec::new(), body).await
+}
+
+async fn join(
+    api: &ClientApi,
+    requester: &Requester,
+    room: &str,
+    mut via: Vec<OwnedServerName>,
+    body: Reason,
+) -> Result<Json<Value>, ApiError> {
+    requester.refuse_suspended()?;
+    let (room_id, servers) = body::room(api, room).await?;
+    limits::join(api, requester, &room_id).await?;
+    via.extend(servers);
+    let join = Join {
+        request: MembershipRequest::because(body.reason),
+        is_guest: requester.is_guest,
+        via,
+    };
+    let joined = api.rooms.join(&requester.user_id, &room_id, &join).await;
+    joined.map_err(errors::write)?;
+    Ok(Json(json!({ "room_id": room_id })))
+}

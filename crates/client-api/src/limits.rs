@@ -1,0 +1,59 @@
+//! What counts against which rate limit. One bucket for a thing, by whatever path it is asked for (T32).
+
+use gatehouse_http::{ApiError, Limit, Requester};
+use ruma::{OwnedUserId, RoomId, UserId};
+
+use crate::ClientApi;
+
+/// One change of a room that is neither a join nor an invite.
+pub(crate) fn message(api: &ClientApi, requester: &Requester) -> Result<(), ApiError> {
+    api.http
+        .rate_limits
+        .check(Limit::Message, requester.user_id.as_str())
+}
+
+/// One join.
+pub(crate) async fn join(api: &ClientApi, requester: &Requester, room_id: &RoomId) -> Result<(), ApiError> {
+    let limits = &api.http.rate_limits;
+    let user = requester.user_id.as_str();
+    if api.rooms.head(room_id).await?.is_none() {
+        return limits.check(Limit::JoinsRemote, user);
+    }
+    // Looked at first, so that a room that is busy costs the user nothing.
+    limits.peek(Limit::JoinsPerRoom, room_id.as_str())?;
+    limits.check(Limit::JoinsLocal, user)?;
+    limits.check(Limit::JoinsPerRoom, room_id.as_str())
+}
+
+/// One invite.
+pub(crate) fn invite(
+    api: &ClientApi,
+    requester: &Requester,
+    room_id: &RoomId,
+    target: &UserId,
+) -> Result<(), ApiError> {
+    let limits = &api.http.rate_limits;
+    limits.peek(Limit::InvitesPerRoom, room_id.as_str())?;
+    limits.peek(Limit::InvitesPerUser, target.as_str())?;
+    limits.check(Limit::InvitesPerIssuer, requester.user_id.as_str())?;
+    limits.check(Limit::InvitesPerRoom, room_id.as_str())?;
+    limits.check(Limit::InvitesPerUser, target.as_str())
+}
+
+/// All invites of a new room, as a whole and before there is a room (T01, T03).
+pub(crate) fn invites_of_new_room(
+    api: &ClientApi,
+    requester: &Requester,
+    targets: &[OwnedUserId],
+) -> Result<(), ApiError> {
+    let limits = &api.http.rate_limits;
+    for target in targets {
+        limits.peek(Limit::InvitesPerUser, target.as_str())?;
+    }
+    let count = u32::try_from(targets.len()).unwrap_or(u32::MAX);
+    limits.check_many(Limit::InvitesPerIssuer, requester.user_id.as_str(), count)?;
+    for target in targets {
+        limits.check(Limit::InvitesPerUser, target.as_str())?;
+    }
+    Ok(())
+}

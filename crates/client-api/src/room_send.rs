@@ -1,0 +1,62 @@
+//! Sending events that are not state.
+
+use axum::{Json, Router, extract::State, routing::put};
+use gatehouse_http::{ApiError, JsonText, Path, Requester};
+use gatehouse_rooms::{Transaction, send::Message};
+use ruma::OwnedRoomId;
+use serde_json::{Value, json};
+
+use crate::{ClientApi, body, errors, limits};
+
+pub(crate) fn routes() -> Router<ClientApi> {
+    Router::new().route("/rooms/{room_id}/send/{event_type}/{txn_id}", put(send_message))
+}
+
+/// The longest transaction id, in bytes: as long as any other id.
+const MAX_TRANSACTION_ID_BYTES: usize = 255;
+
+/// `PUT /_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}`
+pub(crate) async fn send_message(
+    State(api): State<ClientApi>,
+    requester: Requester,
+    Path((room_id, kind, txn_id)): Path<(OwnedRoomId, String, String)>,
+    JsonText(text): JsonText,
+) -> Result<Json<Value>, ApiError> {
+    requester.refuse_suspended()?;
+    let transaction = transaction(&requester, format!("send/{room_id}/{kind}"), txn_id)?;
+    send(&api, &requester, &room_id, kind, &text, Some(transaction)).await
+}
+
+/// Sends, with a transaction id or as it was done in 2015, without.
+pub(crate) async fn send(
+    api: &ClientApi,
+    requester: &Requester,
+    room_id: &ruma::RoomId,
+    kind: String,
+    body: &[u8],
+    transaction: Option<Transaction>,
+) -> Result<Json<Value>, ApiError> {
+    let message = Message {
+        kind,
+        content: body::content(body)?,
+        transaction,
+    };
+    limits::message(api, requester)?;
+    let sent = api.rooms.send(&requester.user_id, room_id, &message).await;
+    Ok(Json(json!({ "event_id": sent.map_err(errors::write_within)? })))
+}
+
+/// A client's own id for a request. Each device has its own, and each path; the prefix of the path does not matter,
+/// so that a client may repeat by today's path what it sent by an older one.
+pub(crate) fn transaction(requester: &Requester, scope: String, id: String) -> Result<Transaction, ApiError> {
+    if id.len() > MAX_TRANSACTION_ID_BYTES {
+        return Err(ApiError::invalid_param(
+            "The transaction id is too long: 255 bytes at most.",
+        ));
+    }
+    Ok(Transaction {
+        device_id: requester.device_id.clone(),
+        id,
+        scope,
+    })
+}
