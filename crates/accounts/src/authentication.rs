@@ -1,9 +1,13 @@
 //! Access tokens in the store: who has one, giving one out, revoking it.
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64},
+};
 
 use gatehouse_store::{Batch, Notice, Range, Topic};
 use ruma::{DeviceId, UserId};
+use tokio::sync::Notify;
 
 use crate::{
     Accounts, Secret, Unavailable,
@@ -61,6 +65,8 @@ impl Accounts {
             is_locked: user.locked,
             expires_ms: token.expires_ms,
             noted_ms: AtomicU64::new(0),
+            has_ended: AtomicBool::new(false),
+            end: Notify::new(),
         });
         self.sessions().insert(digest, &session, revocations);
         Ok(session)

@@ -71,11 +71,13 @@ impl SessionCache {
         }
     }
 
-    /// Forgets sessions whose tokens have been deleted from the store.
+    /// Forgets sessions whose tokens have been deleted from the store, and ends what waits on them.
     pub(crate) fn forget(&self, digests: &[Digest]) {
         self.revocations.fetch_add(1, Ordering::SeqCst);
         for digest in digests {
-            self.by_digest.remove(digest);
+            if let Some((_, session)) = self.by_digest.remove(digest) {
+                session.end();
+            }
         }
     }
 

@@ -121,3 +121,24 @@ async fn a_deleted_device_does_not_come_back_by_having_been_seen() {
     assert!(gone.is_err());
     assert!(house.accounts.devices(&alice.user_id).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn what_waits_on_a_session_learns_of_its_end() {
+    let house = house();
+    let alice = house.user("alice").await;
+    let session = house
+        .accounts
+        .authenticate(alice.access_token.expose())
+        .await
+        .unwrap();
+    let mut waiting = Box::pin(session.ended());
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    house
+        .accounts
+        .delete_other_devices(&alice.user_id, None)
+        .await
+        .unwrap();
+    waiting.await;
+    session.ended().await;
+}
