@@ -44,9 +44,11 @@ async fn sync(
             StateForm::Before
         },
     };
-    // What waits keeps what it needs and nothing else.
-    drop(requester);
-    api.sync.sync(&request).await.map(Json).map_err(sync_error)
+    tokio::select! {
+        answer = api.sync.sync(&request) => answer.map(Json).map_err(sync_error),
+        // Logging out, or a new password, ends what waits with the old token.
+        () = requester.ended() => Err(ApiError::unknown_token("This session has ended. Log in again.")),
+    }
 }
 
 /// A token; an empty one is none, as some clients send it at first.
