@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::{
+    configuration,
     process::{self, heading},
     spec, test, tidy,
     workspace::Workspace,
@@ -50,6 +51,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     );
     heading("tidy");
     step("tidy", tidy::run());
+    heading("documentation");
+    step(
+        "documentation",
+        configuration::run(&configuration::Options { check: true }),
+    );
     heading("dependencies");
     step("dependencies", dependencies(root));
     heading("specification");

@@ -1,10 +1,11 @@
-//! The project's own chores: `cargo xtask test`, `tidy`, `spec`, `ci`, `bench`.
+//! The project's own chores: `cargo xtask test`, `tidy`, `spec`, `docs`, `ci`, `bench`.
 //!
 //! Each command is one file. Nothing here is part of the server, and nothing here needs the server to compile,
 //! so that `tidy` can speak about a tree that does not build.
 
 mod bench;
 mod ci;
+mod configuration;
 mod process;
 mod spec;
 mod test;
@@ -31,6 +32,8 @@ enum Command {
     Tidy,
     /// Say how many of the specification's operations are served
     Spec(spec::Options),
+    /// Write docs/configuration.md from the comments in the code
+    Docs(configuration::Options),
     /// Everything that must pass before a change lands
     Ci(ci::Options),
     /// Measure a release build, alone or against another homeserver
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Tidy => tidy::run(),
         Command::Spec(options) => spec::run(&options),
+        Command::Docs(options) => configuration::run(&options),
         Command::Ci(options) => ci::run(&options),
         Command::Bench(options) => bench::run(&options),
     };
