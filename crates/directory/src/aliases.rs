@@ -2,12 +2,13 @@
 
 use gatehouse_rooms::history_visibility::Standing;
 use gatehouse_store::{Batch, CommitError, Direction, Range};
-use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedServerName, RoomAliasId, RoomId, UserId};
+use ruma::{OwnedRoomAliasId, RoomAliasId, RoomId, UserId};
 
 use crate::{
     Directory,
     alias_grammar::parse_alias,
     error::AliasError,
+    remote_directories::ResolvedAlias,
     tables::{ALIAS_COUNTS, ALIASES, AliasRow, ROOM_ALIASES},
 };
 
@@ -15,15 +16,6 @@ use crate::{
 pub const MAX_ALIASES_A_ROOM: u32 = 100;
 /// How often a change is tried again when others change the same aliases at the same time.
 const MAX_ATTEMPTS: u32 = 5;
-
-/// Where an alias leads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResolvedAlias {
-    /// The room.
-    pub room_id: OwnedRoomId,
-    /// Servers through which it can be joined.
-    pub servers: Vec<OwnedServerName>,
-}
 
 /// What somebody who changes an alias is to this server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

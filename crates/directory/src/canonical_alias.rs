@@ -134,7 +134,6 @@ mod tests {
 
     use super::*;
 
-
     fn fresh(value: &Value, known: &[&str]) -> Result<Vec<String>, CanonicalAliasError> {
         let aliases = new_aliases(value.as_object().unwrap(), &known.iter().copied().collect())?;
         Ok(aliases.iter().map(ToString::to_string).collect())

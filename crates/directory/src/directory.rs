@@ -9,8 +9,10 @@ use ruma::{OwnedServerName, RoomAliasId};
 use tokio::sync::Mutex;
 
 use crate::{
-    aliases::ResolvedAlias, config::Config, error::AliasError, published_rooms::PublishedRooms,
-    remote_directories::RemoteDirectories,
+    config::Config,
+    error::AliasError,
+    published_rooms::PublishedRooms,
+    remote_directories::{RemoteDirectories, ResolvedAlias},
 };
 
 /// Aliases and the published rooms. Cheap to clone.

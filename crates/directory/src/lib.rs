@@ -22,12 +22,12 @@ mod tables;
 
 pub use self::{
     alias_grammar::{InvalidAlias, local_alias, parse_alias},
-    aliases::{Actor, ResolvedAlias},
+    aliases::Actor,
     config::Config,
     directory::Directory,
     error::{AliasError, CanonicalAliasError, PublicationError},
     public_list::{InvalidSince, PublicRoomsPage, PublicRoomsQuery, PublishedRoom},
     publication::RoomVisibility,
-    remote_directories::{NoRemoteDirectories, RemoteDirectories},
+    remote_directories::{NoRemoteDirectories, RemoteDirectories, ResolvedAlias},
     tables::ALIASES_TABLE,
 };

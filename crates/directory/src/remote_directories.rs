@@ -2,9 +2,16 @@
 
 use std::{future::Future, pin::Pin};
 
-use ruma::RoomAliasId;
+use ruma::{OwnedRoomId, OwnedServerName, RoomAliasId};
 
-use crate::aliases::ResolvedAlias;
+/// Where an alias leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedAlias {
+    /// The room.
+    pub room_id: OwnedRoomId,
+    /// Servers through which it can be joined.
+    pub servers: Vec<OwnedServerName>,
+}
 
 /// What an asked server answers, some time.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

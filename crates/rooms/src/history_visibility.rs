@@ -6,10 +6,9 @@
 use gatehouse_store::Position;
 use ruma::{OwnedUserId, UserId, events::room::member::MembershipState};
 
-mod load;
 mod ranges;
 
-pub use self::{load::MAX_VERSIONS, ranges::PositionRange};
+pub use self::ranges::PositionRange;
 
 /// The value of `m.room.history_visibility`, ordered from the least that it shows to the most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,14 +70,14 @@ pub enum Standing {
 /// The versions of a room's history visibility and of one user's membership.
 #[derive(Debug, Clone)]
 pub struct VisibilityTimeline {
-    user: OwnedUserId,
+    pub(crate) user: OwnedUserId,
     /// Oldest first.
-    visibilities: Vec<(Position, HistoryVisibility)>,
+    pub(crate) visibilities: Vec<(Position, HistoryVisibility)>,
     /// What held before the oldest version that is known.
-    first_visibility: HistoryVisibility,
+    pub(crate) first_visibility: HistoryVisibility,
     /// Oldest first.
-    memberships: Vec<(Position, MembershipState)>,
-    forgotten: bool,
+    pub(crate) memberships: Vec<(Position, MembershipState)>,
+    pub(crate) forgotten: bool,
 }
 
 impl VisibilityTimeline {

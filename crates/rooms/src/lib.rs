@@ -37,6 +37,7 @@ mod timestamp_to_event;
 pub mod token;
 mod turns;
 pub mod upgrade;
+mod visibility_versions;
 mod write_error;
 
 pub use self::{

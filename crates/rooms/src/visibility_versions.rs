@@ -1,18 +1,18 @@
-//! Reading the versions.
+//! Reading the versions that a view of a room's history is made of.
 
 use gatehouse_store::{Direction, Position, Range, StoreError};
 use ruma::{RoomId, UserId};
 
-use super::{HistoryVisibility, VisibilityTimeline};
 use crate::{
     Rooms,
+    history_visibility::{HistoryVisibility, VisibilityTimeline},
     stored::StoredEvent,
     tables::{MEMBERSHIPS, STATE_HISTORY},
 };
 
 /// How many versions of a membership or of the visibility are looked at, newest first. A user who joined and left
 /// oftener than that does not see what came before.
-pub const MAX_VERSIONS: usize = 1_000;
+const MAX_VERSIONS: usize = 1_000;
 
 impl Rooms {
     /// What this user may see of this room. Of a room that does not exist: what a stranger sees of one that does.
