@@ -8,6 +8,8 @@
 mod sessions;
 mod stages;
 
+use std::fmt;
+
 use gatehouse_store::Batch;
 use ruma::{OwnedUserId, UserId};
 use serde_json::{Map, Value};
@@ -28,7 +30,6 @@ pub const UIA_LIFETIME_MS: u64 = 15 * 60 * 1_000;
 const SESSION_ID_CHARS: usize = 36;
 
 /// An operation that somebody wants to be allowed.
-#[derive(Debug)]
 pub struct UiaRequest<'a> {
     /// Which: the operationId, and what in its path makes it another one.
     pub operation: &'a str,
@@ -38,6 +39,15 @@ pub struct UiaRequest<'a> {
     pub body: &'a Map<String, Value>,
     /// What suffices.
     pub flows: &'static [Flow],
+}
+
+impl fmt::Debug for UiaRequest<'_> {
+    /// Without the body, which holds passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UiaRequest")
+            .field("operation", &self.operation)
+            .finish_non_exhaustive()
+    }
 }
 
 /// That all stages of a flow were completed, for this one request.

@@ -1,5 +1,7 @@
 //! Sessions: what has been proved so far, and for what.
 
+use std::fmt;
+
 use gatehouse_store::{Batch, Range, json_value};
 use hmac::{Hmac, KeyInit, Mac};
 use ruma::OwnedUserId;
@@ -18,7 +20,7 @@ use crate::{
 /// How many expired sessions each new one clears away.
 const SWEEP: usize = 10;
 /// What is stored of a session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SessionRow {
     pub(super) created_ms: u64,
     pub(super) operation: String,
@@ -33,6 +35,16 @@ pub(crate) struct SessionRow {
     pub(crate) registered: Option<OwnedUserId>,
 }
 json_value!(SessionRow);
+
+impl fmt::Debug for SessionRow {
+    /// Without what it remembers, which holds the hash of a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionRow")
+            .field("operation", &self.operation)
+            .field("completed", &self.completed)
+            .finish_non_exhaustive()
+    }
+}
 
 /// A session in hand: new ones have no stored row yet.
 pub(super) struct Open {
