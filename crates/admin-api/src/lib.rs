@@ -6,6 +6,8 @@
 //! Read in this order: [`state`], [`router`], then the page that you look for.
 
 mod administrator;
+mod health;
+mod metrics;
 mod registration_tokens;
 mod router;
 mod server_version;
@@ -15,4 +17,4 @@ mod user_devices;
 mod user_rooms;
 mod users;
 
-pub use self::{router::router, state::AdminApi};
+pub use self::{health::health_router, metrics::metrics_router, router::router, state::AdminApi};

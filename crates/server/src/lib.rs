@@ -1,1 +1,22 @@
 //! The composition root: from a configuration to a running server.
+//!
+//! The only crate that reads the configuration file and that knows which storage backend runs. It holds no state of
+//! its own, so that any number of servers run in one process.
+//!
+//! Read in this order: [`config`], [`signing_key_file`], [`start`], [`running`], [`offline`].
+
+pub mod config;
+mod housekeeping;
+pub mod identity;
+pub mod offline;
+pub mod running;
+pub mod signing_key_file;
+pub mod start;
+mod start_error;
+
+pub use self::{
+    config::Config,
+    running::Running,
+    start::{ADMIN_SOCKET, Engines, Storage, open, start},
+    start_error::StartError,
+};

@@ -1,0 +1,39 @@
+//! What has to be done now and then.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::start::Engines;
+
+/// How often devices' last use is written down.
+const LAST_SEEN_EVERY: Duration = Duration::from_secs(60);
+/// How often old transaction ids are forgotten.
+const TRANSACTIONS_EVERY: Duration = Duration::from_secs(600);
+
+/// Starts the tasks.
+pub(crate) fn spawn(tasks: &mut JoinSet<()>, engines: &Engines, stop: &CancellationToken) {
+    let (accounts, stopped) = (engines.accounts.clone(), stop.clone());
+    tasks.spawn(async move {
+        while wait(LAST_SEEN_EVERY, &stopped).await {
+            if let Err(error) = accounts.flush_last_seen().await {
+                tracing::warn!(%error, "cannot write down when devices were seen");
+            }
+        }
+    });
+    let (rooms, stopped) = (engines.rooms.clone(), stop.clone());
+    tasks.spawn(async move {
+        while wait(TRANSACTIONS_EVERY, &stopped).await {
+            while let Ok(true) = rooms.forget_old_transactions().await {}
+        }
+    });
+}
+
+/// `false`: the server is stopping.
+async fn wait(time: Duration, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => false,
+        () = tokio::time::sleep(time) => true,
+    }
+}
