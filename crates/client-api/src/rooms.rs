@@ -17,9 +17,21 @@ use serde::{Deserialize, Serialize};
 use crate::{ClientApi, paging, read_errors};
 
 pub(crate) fn routes() -> Router<ClientApi> {
+    event_routes().merge(state_content_routes())
+}
+
+/// What shows events.
+pub(crate) fn event_routes() -> Router<ClientApi> {
     Router::new()
         .route("/rooms/{room_id}/event/{event_id}", get(get_one_room_event))
         .route("/rooms/{room_id}/state", get(get_room_state))
+        .route("/rooms/{room_id}/members", get(get_members_by_room))
+        .route("/rooms/{room_id}/joined_members", get(get_joined_members_by_room))
+}
+
+/// What shows the content of an event, which is whatever its sender wrote.
+pub(crate) fn state_content_routes() -> Router<ClientApi> {
+    Router::new()
         .route(
             "/rooms/{room_id}/state/{event_type}",
             get(get_room_state_with_type),
@@ -32,8 +44,6 @@ pub(crate) fn routes() -> Router<ClientApi> {
             "/rooms/{room_id}/state/{event_type}/{state_key}",
             get(get_room_state_with_key),
         )
-        .route("/rooms/{room_id}/members", get(get_members_by_room))
-        .route("/rooms/{room_id}/joined_members", get(get_joined_members_by_room))
 }
 
 /// `GET /_matrix/client/v3/rooms/{roomId}/event/{eventId}`

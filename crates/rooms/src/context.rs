@@ -10,6 +10,7 @@ use crate::{
     present::{Detail, Viewer},
     read_error::ReadError,
     stored::StoredEvent,
+    tables::EVENT_INDEX,
     timeline_walk::TimelineWalk,
     token::Token,
 };
@@ -117,5 +118,17 @@ impl Rooms {
             .present(viewer, &timeline, vec![event], Detail::Timeline)
             .await?;
         events.into_iter().next().ok_or(ReadError::EventNotFound)
+    }
+
+    /// As [`Rooms::one_event`], in whichever room it is, as the API of 2015 asked for it. The id grants nothing: an
+    /// event that the viewer may not see is one that does not exist.
+    pub async fn one_event_by_id(
+        &self,
+        viewer: Viewer<'_>,
+        event_id: &EventId,
+    ) -> Result<ClientEvent, ReadError> {
+        let place = self.store.get(&EVENT_INDEX, &(event_id.to_owned(),)).await?;
+        let (room_id, _) = place.ok_or(ReadError::EventNotFound)?;
+        self.one_event(viewer, &room_id, event_id).await
     }
 }

@@ -1,0 +1,102 @@
+//! Sending without transaction ids, pages of history, and events by their ids alone.
+
+use axum::{
+    Json, Router,
+    extract::State,
+    routing::{get, post},
+};
+use gatehouse_events::ClientEvent;
+use gatehouse_http::{ApiError, JsonText, Path, Query, Requester};
+use gatehouse_rooms::{filter::RoomEventFilter, messages::MessagesQuery, token::Token};
+use ruma::{OwnedEventId, OwnedRoomId};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    ClientApi,
+    paging::{self, Dir},
+    read_errors, redaction, room_send,
+};
+
+pub(super) fn write_routes() -> Router<ClientApi> {
+    Router::new()
+        .route("/rooms/{room_id}/send/{event_type}", post(send_message))
+        .route("/rooms/{room_id}/redact/{event_id}", post(redact_event))
+}
+
+pub(super) fn read_routes() -> Router<ClientApi> {
+    Router::new()
+        .route("/rooms/{room_id}/messages", get(get_room_events))
+        .route("/events/{event_id}", get(get_event))
+}
+
+/// `POST /_matrix/client/api/v1/rooms/{roomId}/send/{eventType}`
+async fn send_message(
+    State(api): State<ClientApi>,
+    requester: Requester,
+    Path((room_id, kind)): Path<(OwnedRoomId, String)>,
+    JsonText(text): JsonText,
+) -> Result<Json<Value>, ApiError> {
+    requester.refuse_suspended()?;
+    room_send::send(&api, &requester, &room_id, kind, &text, None).await
+}
+
+/// `POST /_matrix/client/api/v1/rooms/{roomId}/redact/{eventId}`
+async fn redact_event(
+    State(api): State<ClientApi>,
+    requester: Requester,
+    Path((room_id, event_id)): Path<(OwnedRoomId, OwnedEventId)>,
+    JsonText(text): JsonText,
+) -> Result<Json<Value>, ApiError> {
+    redaction::redact(&api, &requester, (&room_id, event_id), &text, None).await
+}
+
+#[derive(Deserialize)]
+struct Parameters {
+    from: Option<String>,
+    to: Option<String>,
+    dir: Dir,
+    limit: Option<u64>,
+}
+
+/// `GET /_matrix/client/api/v1/rooms/{roomId}/messages`
+async fn get_room_events(
+    State(api): State<ClientApi>,
+    requester: Requester,
+    Path(room_id): Path<OwnedRoomId>,
+    Query(parameters): Query<Parameters>,
+) -> Result<Json<Value>, ApiError> {
+    let query = MessagesQuery {
+        from: paging::token(parameters.from.as_deref())?,
+        to: paging::token(parameters.to.as_deref())?,
+        direction: parameters.dir.into(),
+        limit: paging::limit(parameters.limit),
+        filter: RoomEventFilter::default(),
+    };
+    let viewer = paging::viewer(&requester);
+    let page = api.rooms.messages(viewer, &room_id, &query).await;
+    let page = page.map_err(read_errors::read)?;
+    // Clients of that time always find an end, and stop when a page is empty.
+    let end = page.end.or(match parameters.dir {
+        Dir::Backward => Some(Token::START),
+        Dir::Forward => None,
+    });
+    let mut body = json!({ "start": page.start.to_string(), "chunk": page.chunk });
+    if let (Some(end), Some(body)) = (end, body.as_object_mut()) {
+        body.insert("end".to_owned(), json!(end.to_string()));
+    }
+    Ok(Json(body))
+}
+
+/// `GET /_matrix/client/api/v1/events/{eventId}`
+async fn get_event(
+    State(api): State<ClientApi>,
+    requester: Requester,
+    Path(event_id): Path<OwnedEventId>,
+) -> Result<Json<ClientEvent>, ApiError> {
+    let event = api
+        .rooms
+        .one_event_by_id(paging::viewer(&requester), &event_id)
+        .await;
+    event.map(Json).map_err(read_errors::read)
+}
