@@ -124,9 +124,9 @@ fn functions(source: &str) -> Vec<String> {
         .collect()
 }
 
-/// `joinRoomById` to `join_room_by_id`; a run of capitals is one word, as in `getOneTimeURL`.
+/// `joinRoomById` to `join_room_by_id`; a run of capitals is one word, as in `getOneTimeURL`, and so is `3PID`.
 fn snake_case(id: &str) -> String {
-    let characters: Vec<char> = id.chars().collect();
+    let characters: Vec<char> = id.replace("3PID", "_3pid").chars().collect();
     let mut name = String::new();
     for (index, character) in characters.iter().enumerate() {
         let after_small = index > 0
@@ -160,6 +160,8 @@ mod tests {
             ("getRoomIdByAlias", "get_room_id_by_alias"),
             ("queryUserByID", "query_user_by_id"),
             ("getURLPreview", "get_url_preview"),
+            ("getAccount3PIDs", "get_account_3pids"),
+            ("requestTokenTo3PIDEmail", "request_token_to_3pid_email"),
         ] {
             assert_eq!(snake_case(id), name);
         }
