@@ -10,10 +10,10 @@ pub const MAX_ALIAS_BYTES: usize = 255;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum InvalidAlias {
     /// Not of the form `#name:server`.
-    #[error("a room alias has the form #name:server, without spaces and of at most 255 bytes")]
+    #[error("A room alias has the form #name:server, without spaces and of at most 255 bytes.")]
     Form,
     /// It belongs to another server.
-    #[error("this alias ends with another server's name; only that server can give it to a room")]
+    #[error("This alias ends with another server's name; only that server can give it to a room.")]
     OtherServer,
 }
 

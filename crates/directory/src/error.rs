@@ -10,27 +10,27 @@ pub enum AliasError {
     #[error(transparent)]
     Invalid(#[from] InvalidAlias),
     /// Nobody has it.
-    #[error("there is no room with this alias")]
+    #[error("There is no room with this alias.")]
     NotFound,
     /// Somebody has it.
-    #[error("this alias is taken; choose another")]
+    #[error("This alias is taken; choose another.")]
     InUse,
     /// There is no such room.
-    #[error("there is no room of this id")]
+    #[error("There is no room of this id.")]
     NoSuchRoom,
     /// Only for members.
-    #[error("you are not in this room; join it first")]
+    #[error("You are not in this room; join it first.")]
     NotInRoom,
     /// Neither its creator nor powerful enough.
     #[error(
-        "only who made this alias, who may set the room's canonical alias, or a server administrator can remove it"
+        "Only who made this alias, who may set the room's canonical alias, or a server administrator can remove it."
     )]
     NotYours,
     /// The room has as many as a room can have.
-    #[error("this room has 100 aliases, which is the most; remove one first")]
+    #[error("This room has 100 aliases, which is the most; remove one first.")]
     TooMany,
     /// Others changed the same aliases again and again.
-    #[error("others are changing the aliases of this room; try again")]
+    #[error("Others are changing the aliases of this room; try again.")]
     Busy,
     /// The store could not.
     #[error(transparent)]
@@ -41,10 +41,10 @@ pub enum AliasError {
 #[derive(Debug, Clone, Error)]
 pub enum CanonicalAliasError {
     /// It lists something that is not an alias.
-    #[error("`{0}` is not a room alias; they have the form #name:server")]
+    #[error("`{0}` is not a room alias; they have the form #name:server.")]
     NotAnAlias(String),
     /// It lists an alias that does not lead to the room.
-    #[error("the alias {0} does not lead to this room; give it to the room first")]
+    #[error("The alias {0} does not lead to this room; give it to the room first.")]
     ElsewhereOrNowhere(String),
     /// The store could not.
     #[error(transparent)]
@@ -55,16 +55,18 @@ pub enum CanonicalAliasError {
 #[derive(Debug, Clone, Error)]
 pub enum PublicationError {
     /// There is no such room.
-    #[error("there is no room of this id")]
+    #[error("There is no room of this id.")]
     NoSuchRoom,
     /// Too little power in the room.
-    #[error("only members who may set the room's canonical alias, or a server administrator, can publish it")]
+    #[error(
+        "Only members who may set the room's canonical alias, or a server administrator, can publish it."
+    )]
     NotAllowed,
     /// The operator lets administrators only.
-    #[error("only server administrators can publish rooms on this server")]
+    #[error("Only server administrators can publish rooms on this server.")]
     AdministratorsOnly,
     /// The list of another server was asked for.
-    #[error("that server cannot be reached")]
+    #[error("That server cannot be reached.")]
     OtherServer,
     /// A page that does not exist.
     #[error(transparent)]

@@ -76,7 +76,7 @@ pub struct PublicRoomsPage {
 /// The `since` is not one that this server gave out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "`since` is not a token of this server; leave it out, or take it from the response of an earlier page"
+    "`since` is not a token of this server; leave it out, or take it from the response of an earlier page."
 )]
 pub struct InvalidSince;
 

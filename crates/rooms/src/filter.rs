@@ -49,10 +49,10 @@ pub struct RoomEventFilter {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InvalidFilter {
     /// Not JSON at all.
-    #[error("the filter is not JSON; send a RoomEventFilter object")]
+    #[error("The filter is not JSON; send a RoomEventFilter object.")]
     NotJson,
     /// JSON, but not a filter.
-    #[error("the filter is not a RoomEventFilter: {0}")]
+    #[error("The filter is not a RoomEventFilter: {0}")]
     NotAFilter(String),
 }
 

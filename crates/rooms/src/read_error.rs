@@ -10,28 +10,28 @@ use crate::token::InvalidToken;
 #[derive(Debug, Clone, Error)]
 pub enum ReadError {
     /// Neither a member now nor ever, and the room is not world readable; or there is no such room.
-    #[error("you are not in this room; join it to see what is in it")]
+    #[error("You are not in this room; join it to see what is in it.")]
     NotInRoom,
     /// Not visible at the point that was asked for.
-    #[error("you could not see the room at that point; ask for a later one")]
+    #[error("You could not see the room at that point; ask for a later one.")]
     NotVisibleThen,
     /// No such event in this room, or not for this user.
-    #[error("there is no such event in this room, or you may not see it")]
+    #[error("There is no such event in this room, or you may not see it.")]
     EventNotFound,
     /// The room has no such state.
-    #[error("the room has no state event of this type and state key")]
+    #[error("The room has no state event of this type and state key.")]
     StateNotFound,
     /// No event in that direction from the time asked for.
-    #[error("there is no event that you can see at or {0} that time")]
+    #[error("There is no event that you can see at or {0} that time.")]
     NothingNearTimestamp(&'static str),
     /// No such room, or not for this user.
-    #[error("there is no such room, or you may not see it")]
+    #[error("There is no such room, or you may not see it.")]
     RoomNotFound,
     /// A token that this server has not given out.
     #[error(transparent)]
     Token(#[from] InvalidToken),
     /// Further pages were asked for with other parameters.
-    #[error("suggested_only and max_depth must stay as they were on the first page")]
+    #[error("`suggested_only` and `max_depth` must stay as they were on the first page.")]
     ChangedWhilePaging,
     /// The store could not.
     #[error(transparent)]

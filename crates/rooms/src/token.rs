@@ -15,7 +15,7 @@ pub struct Token(pub Position);
 /// The text is not a token that this server has given out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
-    "this is not a pagination token of this server; leave it out, or take it from the response of an earlier request"
+    "This is not a pagination token of this server; leave it out, or take it from the response of an earlier request."
 )]
 pub struct InvalidToken;
 
