@@ -1,1 +1,17 @@
-//! What tests share: throw-away servers, databases and users.
+//! What tests share: throw-away servers and people who use them.
+//!
+//! A [`TestServer`] is a whole server in this process, on a free port, over a store of its own: the embedded one, or
+//! what `GATEHOUSE_TEST_STORE` names. A [`User`] speaks to it over HTTP as any client does. Nothing is mocked; tests
+//! see only what a client sees. The clock is the server's own and stands until a test moves it.
+//!
+//! Read in this order: [`server`], [`user`], [`answer`].
+
+pub mod answer;
+pub mod server;
+pub mod user;
+
+pub use self::{
+    answer::Answer,
+    server::{TestServer, configured, started},
+    user::User,
+};
