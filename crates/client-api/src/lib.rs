@@ -9,6 +9,7 @@
 
 mod account_data;
 mod account_deactivation;
+mod admin;
 mod administrative_contact;
 mod banning;
 mod body;

@@ -3,7 +3,7 @@
 use axum::Router;
 
 use crate::{
-    ClientApi, account_data, account_deactivation, administrative_contact, banning, capabilities,
+    ClientApi, account_data, account_deactivation, admin, administrative_contact, banning, capabilities,
     create_room, device_management, directory, event_context, filter, inviting, joining, kicking, knocking,
     leaving, legacy_v1, list_joined_rooms, list_public_rooms, login, logout, message_pagination, old_sync,
     password_management, profile, push_rules, redaction, refresh, register, registration_tokens, relations,
@@ -28,6 +28,7 @@ pub fn router(state: ClientApi) -> Router {
 /// What came with versions 1.1 and later under `v1`.
 fn v1() -> Router<ClientApi> {
     Router::new()
+        .merge(admin::v1_routes())
         .merge(registration_tokens::routes())
         .merge(relations::routes())
         .merge(room_event_by_timestamp::routes())
@@ -50,6 +51,7 @@ fn accounts() -> Router<ClientApi> {
     Router::new()
         .merge(account_data::routes())
         .merge(account_deactivation::routes())
+        .merge(admin::routes())
         .merge(administrative_contact::routes())
         .merge(capabilities::routes())
         .merge(device_management::routes())
