@@ -118,8 +118,9 @@ impl Reading<'_> {
         };
         if extent == Extent::FullState
             && let View::Joined { state, .. } = &mut view
+            && *state != StateWanted::Full
         {
-            *state = StateWanted::Full;
+            *state = StateWanted::Again;
         }
         let is_left = matches!(view, View::Left { .. } | View::Own(_));
         if view == View::Nothing || (hides_left && is_left) {

@@ -14,7 +14,7 @@ use crate::{
     error::SyncError,
     reading::Reading,
     response::State,
-    timeline::{Piece, Span},
+    timeline::{Piece, Span, last_of_each_key},
     view::StateWanted,
 };
 
@@ -55,27 +55,27 @@ impl Reading<'_> {
         &self,
         (room, sight): (&RoomId, &VisibilityTimeline),
         (span, piece): (Span, &Piece),
-        (wanted, form): (StateWanted, StateForm),
+        form: StateForm,
         heroes: &[OwnedUserId],
     ) -> Result<State, SyncError> {
         let filter = &self.filter.room.state;
-        if wanted == StateWanted::None || filter.admits_nothing() || !filter.admits_room(room) {
+        if span.state == StateWanted::None || filter.admits_nothing() || !filter.admits_room(room) {
             return Ok(form.of(Vec::new()));
         }
-        let mut events = match wanted {
-            StateWanted::Full => self.full_state(room, span, piece, form).await?,
+        let mut events = match span.state {
+            StateWanted::Full | StateWanted::Again => self.full_state(room, span, piece, form).await?,
             StateWanted::ChangesAfter(since) => self.changed_state(room, since, span, piece, form).await?,
             StateWanted::None => Vec::new(),
         };
         if filter.lazy_load_members {
             let members = self
-                .lazy_members(room, span, piece, (wanted, form), heroes, &events)
+                .lazy_members(room, span, piece, form, heroes, &events)
                 .await?;
             events.extend(members);
         }
         events.retain(|event| filter.admits(event.candidate()));
         if filter.lazy_load_members {
-            self.record_members(room, piece, &events);
+            self.record_members(room, (piece, form), &events);
         }
         events.sort_unstable_by_key(|event| event.position);
         Ok(form.of(self.encode(sight, events, Detail::State).await?))
@@ -169,14 +169,15 @@ impl Reading<'_> {
         room: &RoomId,
         span: Span,
         piece: &Piece,
-        (wanted, form): (StateWanted, StateForm),
+        form: StateForm,
         heroes: &[OwnedUserId],
         known: &[StoredEvent],
     ) -> Result<Vec<StoredEvent>, SyncError> {
         let mut members: BTreeSet<OwnedUserId> = heroes.iter().cloned().collect();
         members.extend(piece.events.iter().map(|event| event.sender().to_owned()));
-        if wanted == StateWanted::Full {
+        if span.state.is_whole() {
             members.insert(self.user.to_owned());
+            members.extend(self.changed_members(room, span, piece).await?);
         }
         for event in known.iter().filter(|event| event.kind() == MEMBER) {
             members.retain(|member| event.state_key() != Some(member.as_str()));
@@ -192,7 +193,7 @@ impl Reading<'_> {
             events = others;
             events.extend(rooms.members_at(room, replaced, piece.start).await?);
         }
-        if wanted != StateWanted::Full && !self.filter.room.state.include_redundant_members {
+        if !span.state.is_whole() && !self.filter.room.state.include_redundant_members {
             let sent = self.sync.members_sent();
             let device = self.device();
             events.retain(|event| {
@@ -202,10 +203,31 @@ impl Reading<'_> {
         Ok(events)
     }
 
-    /// Remembers which members the device is sent, in the state and in the timeline.
-    fn record_members(&self, room: &RoomId, piece: &Piece, state: &[StoredEvent]) {
+    /// Members of whom the client may know what was, in a response that has all of the state.
+    async fn changed_members(
+        &self,
+        room: &RoomId,
+        span: Span,
+        piece: &Piece,
+    ) -> Result<Vec<OwnedUserId>, SyncError> {
+        if span.is_news() {
+            return Ok(piece.events.iter().filter_map(member).collect());
+        }
+        let rooms = self.sync.rooms();
+        let changes = rooms
+            .state_changes(room, span.after, span.through, usize::MAX)
+            .await?;
+        let members = changes.into_iter().filter(|change| change.kind == MEMBER);
+        Ok(members
+            .filter_map(|change| change.state_key.try_into().ok())
+            .collect())
+    }
+
+    /// Remembers which members the device is sent, in the state, and in the timeline when it takes them from there.
+    fn record_members(&self, room: &RoomId, (piece, form): (&Piece, StateForm), state: &[StoredEvent]) {
         let sent = self.sync.members_sent();
-        for event in state.iter().chain(&piece.events) {
+        let in_timeline = piece.events.iter().filter(|_| form == StateForm::Before);
+        for event in state.iter().chain(in_timeline) {
             if let Some(member) = member(event) {
                 sent.record(self.device(), room, &member, event.event_id(), self.now);
             }
@@ -219,14 +241,4 @@ fn member(event: &StoredEvent) -> Option<OwnedUserId> {
     } else {
         None
     }
-}
-
-fn last_of_each_key(events: &[StoredEvent]) -> Vec<StoredEvent> {
-    let mut last = HashMap::new();
-    for event in events {
-        if let Some(state_key) = event.state_key() {
-            last.insert((event.kind(), state_key), event);
-        }
-    }
-    last.into_values().cloned().collect()
 }

@@ -9,7 +9,6 @@ use crate::{
     reading::Reading,
     response::Summary,
     timeline::{Piece, Span},
-    view::StateWanted,
 };
 
 /// How many heroes a summary has at most (client-server API, `RoomSummary`).
@@ -26,9 +25,8 @@ impl Reading<'_> {
         room: &RoomId,
         span: Span,
         piece: &Piece,
-        wanted: StateWanted,
     ) -> Result<Summary, SyncError> {
-        if wanted != StateWanted::Full && !self.summary_changed(room, span, piece).await? {
+        if !span.state.is_whole() && !self.summary_changed(room, span, piece).await? {
             return Ok(Summary::default());
         }
         let counts = self.sync.rooms().member_counts(room).await?;

@@ -1,12 +1,12 @@
 //! The piece of a room's timeline that a sync shows.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use gatehouse_rooms::{StoredEvent, history_visibility::VisibilityTimeline, token::Token};
 use gatehouse_store::{Direction, Position};
 use ruma::{RoomId, events::room::member::MembershipState};
 
-use crate::{error::SyncError, reading::Reading};
+use crate::{error::SyncError, reading::Reading, view::StateWanted};
 
 /// Rows of a timeline looked at for one piece. When a filter uses them up, the piece is short and `limited`.
 const MAX_SCANNED: usize = 2_000;
@@ -16,7 +16,15 @@ const MAX_SCANNED: usize = 2_000;
 pub(crate) struct Span {
     pub(crate) after: Position,
     pub(crate) through: Position,
+    pub(crate) state: StateWanted,
     pub(crate) stay: Stay,
+}
+
+impl Span {
+    /// Whether the client knew nothing of the room just before it.
+    pub(crate) fn is_news(self) -> bool {
+        self.state == StateWanted::Full
+    }
 }
 
 /// Whether the user is in the room at the end of what is shown.
@@ -72,24 +80,51 @@ impl Reading<'_> {
         };
         piece.events.reverse();
         // To a client that knows nothing of the room, whatever lies before the piece is more.
-        piece.limited |= self.is_new(span) && piece.start > Position::ZERO;
+        piece.limited |= span.is_news() && piece.start > Position::ZERO;
         Ok(piece)
     }
 
-    /// Whether the client knew nothing of the room just before the span.
-    fn is_new(&self, span: Span) -> bool {
-        self.since.is_none_or(|since| span.after < since)
+    /// Makes the piece begin later when a client that applies it to the state before it would end with the wrong
+    /// state: when the last event of a state key is hidden or filtered out and an earlier one is not.
+    pub(crate) async fn without_misleading_state(
+        &self,
+        room: &RoomId,
+        span: Span,
+        mut piece: Piece,
+    ) -> Result<Piece, SyncError> {
+        if piece.has_all_state {
+            return Ok(piece);
+        }
+        let last = last_of_each_key(&piece.events);
+        let mut start = piece.start;
+        for event in last {
+            let state_key = event.state_key().unwrap_or_default();
+            let rooms = self.sync.rooms();
+            let real = rooms
+                .state_event_at(room, event.kind(), state_key, span.through)
+                .await?;
+            if real.is_none_or(|real| real.position != event.position) {
+                start = start.max(event.position);
+            }
+        }
+        if start > piece.start {
+            piece.events.retain(|event| event.position > start);
+            piece.start = start;
+            piece.limited = true;
+        }
+        Ok(piece)
     }
 
     /// Newest first.
     async fn scan(&self, room: &RoomId, sight: &VisibilityTimeline, span: Span) -> Result<Piece, SyncError> {
         let limit = self.filter.room.timeline_limit();
         let mut ranges = self.ranges(sight, span);
+        let whole = [(span.after.next(), span.through)];
         let mut piece = Piece {
             events: Vec::new(),
             start: span.after,
             limited: false,
-            has_all_state: true,
+            has_all_state: ranges == whole,
         };
         let mut scanned = 0;
         while let Some((first, last)) = ranges.pop() {
@@ -128,7 +163,7 @@ impl Reading<'_> {
     /// the user may see some of.
     fn ranges(&self, sight: &VisibilityTimeline, span: Span) -> Vec<(Position, Position)> {
         let (first, last) = (span.after.next(), span.through);
-        let ranges = if self.is_new(span) {
+        let ranges = if span.is_news() {
             sight.visible_ranges()
         } else {
             vec![(first, last)]
@@ -179,7 +214,7 @@ impl Reading<'_> {
         let Some(state_key) = event.state_key() else {
             return Ok(false);
         };
-        if span.stay == Stay::Ended || self.is_new(span) {
+        if span.stay == Stay::Ended || span.is_news() {
             return Ok(false);
         }
         let current = self
@@ -189,4 +224,15 @@ impl Reading<'_> {
             .await?;
         Ok(current.is_some_and(|current| current.position == event.position))
     }
+}
+
+/// The last of these events for each state key.
+pub(crate) fn last_of_each_key(events: &[StoredEvent]) -> Vec<StoredEvent> {
+    let mut last = HashMap::new();
+    for event in events {
+        if let Some(state_key) = event.state_key() {
+            last.insert((event.kind(), state_key), event);
+        }
+    }
+    last.into_values().cloned().collect()
 }

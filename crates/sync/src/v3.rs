@@ -7,9 +7,9 @@ use std::{
 
 use futures_util::FutureExt as _;
 use gatehouse_accounts::AccountData;
-use gatehouse_rooms::{present::Detail, token::Token};
+use gatehouse_rooms::{history_visibility::VisibilityTimeline, present::Detail, token::Token};
 use gatehouse_store::Position;
-use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId, UserId, events::room::member::MembershipState};
+use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId, events::room::member::MembershipState};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
@@ -22,7 +22,7 @@ use crate::{
     reading::{Reading, raw},
     response::{
         DeviceLists, Events, InvitedRoom, JoinedRoom, KnockedRoom, LeftRoom, RawEvent, Response, Rooms,
-        Timeline, UnreadNotifications,
+        State, Timeline, UnreadNotifications,
     },
     room_list::{Extent, Shown},
     state::StateForm,
@@ -166,9 +166,10 @@ impl Reading<'_> {
                     let span = Span {
                         after,
                         through: self.now,
+                        state,
                         stay: Stay::Lasts,
                     };
-                    if let Some(joined) = self.joined_room(&shown, span, (state, form), data).await? {
+                    if let Some(joined) = self.joined_room(&shown, span, form, data).await? {
                         rooms.join.insert(shown.membership.room_id, joined);
                     }
                 }
@@ -184,19 +185,32 @@ impl Reading<'_> {
         Ok(rooms)
     }
 
+    async fn piece(
+        &self,
+        (room, sight): (&RoomId, &VisibilityTimeline),
+        span: Span,
+        form: StateForm,
+    ) -> Result<Piece, SyncError> {
+        let piece = self.timeline(room, sight, span).await?;
+        match form {
+            StateForm::Before => self.without_misleading_state(room, span, piece).await,
+            StateForm::After => Ok(piece),
+        }
+    }
+
     async fn joined_room(
         &self,
         shown: &Shown,
         span: Span,
-        (wanted, form): (StateWanted, StateForm),
+        form: StateForm,
         data: Vec<RawEvent>,
     ) -> Result<Option<JoinedRoom>, SyncError> {
         let room = (shown.room(), &shown.sight);
-        let piece = self.timeline(room.0, room.1, span).await?;
-        let summary = self.summary(room.0, span, &piece, wanted).await?;
+        let piece = self.piece(room, span, form).await?;
+        let summary = self.summary(room.0, span, &piece).await?;
         let heroes = summary.heroes.as_deref().unwrap_or_default();
-        let state = self.state(room, (span, &piece), (wanted, form), heroes).await?;
-        let nothing = wanted != StateWanted::Full
+        let state = self.state(room, (span, &piece), form, heroes).await?;
+        let nothing = !span.state.is_whole()
             && piece.events.is_empty()
             && !piece.limited
             && state.events().is_empty()
@@ -226,7 +240,8 @@ impl Reading<'_> {
         data: Vec<RawEvent>,
     ) -> Result<Option<LeftRoom>, SyncError> {
         let room = (shown.room(), &shown.sight);
-        let (mut piece, wanted, span) = match &shown.view {
+        let memberships = Memberships(shown.sight.memberships());
+        let (span, own) = match &shown.view {
             View::Left {
                 after,
                 through,
@@ -235,25 +250,26 @@ impl Reading<'_> {
                 let span = Span {
                     after: *after,
                     through: *through,
+                    state: *state,
                     stay: Stay::Ended,
                 };
-                (self.timeline(room.0, room.1, span).await?, *state, span)
+                (span, memberships.own_between(*through, self.now))
             }
-            View::Own(positions) => self.own_piece(positions),
+            View::Own(own) => (nothing_before(own), own.clone()),
             _ => return Ok(None),
         };
-        let state = self.state(room, (span, &piece), (wanted, form), &[]).await?;
-        let own = match &shown.view {
-            View::Own(positions) => positions.clone(),
-            _ => Memberships(shown.sight.memberships()).own_between(span.through, self.now),
-        };
-        let own = self.sync.rooms().events_at(room.0, &own).await?;
+        let mut piece = self.piece(room, span, form).await?;
+        let mut state = self.state(room, (span, &piece), form, &[]).await?;
+        // What was done to the user after that, or without a stay: all that is told of the time.
+        piece.limited |= span.state == StateWanted::None;
         let wanted = &self.filter.room.timeline;
-        if wanted.admits_room(room.0) {
-            piece
-                .events
-                .extend(own.into_iter().filter(|event| wanted.admits(event.candidate())));
+        let mut own = self.sync.rooms().events_at(room.0, &own).await?;
+        if let (State::After(state), Some(last)) = (&mut state, own.last()) {
+            let last = vec![last.clone()];
+            state.extend(self.encode(room.1, last, Detail::State).await?);
         }
+        own.retain(|event| wanted.admits_room(room.0) && wanted.admits(event.candidate()));
+        piece.events.extend(own);
         Ok(Some(LeftRoom {
             state,
             timeline: Timeline {
@@ -263,24 +279,6 @@ impl Reading<'_> {
             },
             account_data: Events { events: data },
         }))
-    }
-
-    /// The empty piece just before what was done to a user who was not in the room.
-    fn own_piece(&self, positions: &[Position]) -> (Piece, StateWanted, Span) {
-        let first = positions.first().copied().unwrap_or(self.now);
-        let start = first.previous();
-        let piece = Piece {
-            events: Vec::new(),
-            start,
-            limited: true,
-            has_all_state: true,
-        };
-        let span = Span {
-            after: start,
-            through: start,
-            stay: Stay::Ended,
-        };
-        (piece, StateWanted::None, span)
     }
 
     async fn pending_room(&self, shown: Shown, at: Position, rooms: &mut Rooms) -> Result<(), SyncError> {
@@ -321,5 +319,16 @@ impl Reading<'_> {
         }
         serde_json::from_str::<Key<'_>>(event.get())
             .is_ok_and(|key| key.kind == "m.room.member" && key.state_key == self.user.as_str())
+    }
+}
+
+/// The empty span just before what was done to a user who was not in the room.
+fn nothing_before(own: &[Position]) -> Span {
+    let start = own.first().map_or(Position::ZERO, |first| first.previous());
+    Span {
+        after: start,
+        through: start,
+        state: StateWanted::None,
+        stay: Stay::Ended,
     }
 }

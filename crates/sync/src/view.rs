@@ -10,12 +10,21 @@ pub(crate) struct Memberships<'a>(pub(crate) &'a [(Position, MembershipState)]);
 /// Whether the client has to be told all of the state, or what changed of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StateWanted {
-    /// The client knows none, or asked for all.
+    /// All of it, to a client that knows nothing of the room.
     Full,
+    /// All of it, to a client that knows the room and asks anew.
+    Again,
     /// The client knows the state at this position.
     ChangesAfter(Position),
     /// The client may not see any.
     None,
+}
+
+impl StateWanted {
+    /// Whether it is all of the state.
+    pub(crate) fn is_whole(self) -> bool {
+        matches!(self, Self::Full | Self::Again)
+    }
 }
 
 /// What a sync shows of a room.

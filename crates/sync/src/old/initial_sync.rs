@@ -17,7 +17,7 @@ use crate::{
     response::RawEvent,
     room_list::{Extent, Shown},
     timeline::{Span, Stay},
-    view::View,
+    view::{StateWanted, View},
 };
 
 /// What is asked.
@@ -174,6 +174,7 @@ impl Reading<'_> {
         let span = Span {
             after: Position::ZERO,
             through,
+            state: StateWanted::Full,
             stay,
         };
         let piece = self.timeline(room, sight, span).await?;

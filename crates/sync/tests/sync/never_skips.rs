@@ -18,10 +18,11 @@ use tokio::task::LocalSet;
 use self::{client::Client, random::Random, verdict::judge, writer::Writer};
 use crate::world::World;
 
-const USERS: usize = 5;
+const USERS: usize = 6;
 const ROOMS: usize = 3;
 const WRITERS: usize = 3;
-const CLIENTS: usize = 6;
+/// One a user: what lazy loading leaves out depends on the device.
+const CLIENTS: usize = USERS;
 const STEPS: usize = 60;
 const SEEDS: u64 = 40;
 
@@ -65,7 +66,7 @@ async fn scenario(seed: u64) {
         }));
     }
     for number in 0..CLIENTS {
-        let reader = &users[number % users.len()];
+        let reader = &users[number];
         let client = Client::new(
             format!("client {number}"),
             (reader.id.clone(), reader.device.clone()),

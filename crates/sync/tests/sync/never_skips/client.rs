@@ -27,6 +27,8 @@ pub(crate) struct KnownRoom {
     /// Events that paging back into gaps has had.
     pub(crate) filled: BTreeSet<OwnedEventId>,
     pub(crate) state: BTreeMap<StateKey, OwnedEventId>,
+    /// Members, lazily loaded, of whom the client may know what was.
+    pub(crate) stale: BTreeSet<StateKey>,
     pub(crate) joined: bool,
     /// Whether it ever was in `join`, or in `leave` after a stay.
     pub(crate) known: bool,
@@ -41,6 +43,8 @@ pub(crate) struct Client {
     pub(crate) since: Option<Token>,
     pub(crate) rooms: BTreeMap<OwnedRoomId, KnownRoom>,
     pub(crate) invited: BTreeSet<OwnedRoomId>,
+    /// The last response, to be shown when something is wrong with it.
+    last: String,
     random: Random,
 }
 
@@ -59,6 +63,7 @@ impl Client {
             since: None,
             rooms: BTreeMap::new(),
             invited: BTreeSet::new(),
+            last: String::new(),
             random,
         }
     }
@@ -85,6 +90,12 @@ impl Client {
         }
         let response = sync.sync(&request).await.unwrap();
         let next = response.next_batch.position();
+        self.last = format!(
+            "since {:?} full {}: {}",
+            request.since,
+            request.full_state,
+            serde_json::to_string(&response).unwrap()
+        );
         self.take(response, rooms).await;
         next
     }
@@ -103,8 +114,9 @@ impl Client {
             known.joined = true;
             known.known = true;
             if comes_back && self.filter.room.state.lazy_load_members {
-                // Members that changed while the user was away are not all sent.
-                known.state.retain(|(kind, _), _| kind != "m.room.member");
+                // Members that changed while the user was away are not sent until they say something.
+                let members = known.state.keys().filter(|(kind, _)| kind == "m.room.member");
+                known.stale = members.cloned().collect();
             }
             self.take_room(rooms, &room, &joined.state, &joined.timeline)
                 .await;
@@ -156,7 +168,9 @@ impl Client {
         let known = self.rooms.get_mut(room).unwrap();
         for event in state.events() {
             let event = parse(event);
-            known.state.insert(state_key(&event).unwrap(), id(&event));
+            let key = state_key(&event).unwrap();
+            known.stale.remove(&key);
+            known.state.insert(key, id(&event));
         }
         for event in &timeline.events {
             let event = parse(event);
@@ -168,6 +182,7 @@ impl Client {
             );
             known.synced.push(id.clone());
             if let (StateForm::Before, Some(key)) = (self.form, state_key(&event)) {
+                known.stale.remove(&key);
                 known.state.insert(key, id);
             }
         }
@@ -198,7 +213,9 @@ impl Client {
             };
             for event in &page.chunk {
                 let id = event.event.event_id.clone();
-                if known.synced.contains(&id) && event.event.sender != self.user {
+                // What was done to the user while away was told ahead of what happened around it.
+                let own = event.event.state_key.as_deref() == Some(self.user.as_str());
+                if known.synced.contains(&id) && !own {
                     return;
                 }
                 known.filled.insert(id);
@@ -220,8 +237,10 @@ impl Client {
             let key = ("m.room.member".to_owned(), sender.to_owned());
             assert!(
                 known.state.contains_key(&key),
-                "{}: {room}: nobody knows {sender} of {event}",
-                self.name
+                "{}: {room}: nobody knows {sender} of {event}, filter {:?}, last {}",
+                self.name,
+                self.filter.room,
+                self.last
             );
         }
     }
@@ -240,12 +259,15 @@ impl Client {
         for (key, id) in &real {
             match known.state.get(key) {
                 None if self.is_lazy() && key.0 == "m.room.member" => {}
+                Some(_) if known.stale.contains(key) => {}
                 found => assert_eq!(
                     found,
                     Some(id),
-                    "{}: {room}: {key:?} at {at}, form {:?}",
+                    "{}: {room}: {key:?} at {at}, form {:?}, filter {:?}, last {}",
                     self.name,
-                    self.form
+                    self.form,
+                    self.filter.room,
+                    self.last
                 ),
             }
         }
