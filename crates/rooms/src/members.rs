@@ -29,14 +29,12 @@ pub struct MembersQuery {
     pub not_membership: Option<MembershipState>,
 }
 
-/// What `joined_members` says of a member.
+/// What `joined_members` says of a member. What is absent is shown as null: clients count on both keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct JoinedMember {
     /// The name in the membership event.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
     /// The picture in the membership event.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub avatar_url: Option<String>,
 }
 
