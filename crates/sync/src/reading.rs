@@ -18,7 +18,7 @@ use crate::{
     error::SyncError,
     event_fields::keep_fields,
     filter::{EventFormat, Filter},
-    members_sent::Device,
+    members_sent::Acknowledged,
     response::RawEvent,
 };
 
@@ -35,6 +35,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) filter: &'a Filter,
     /// Users of whom only state is shown.
     pub(crate) ignored: HashSet<OwnedUserId>,
+    /// With lazy loading: which members the device has.
+    pub(crate) acknowledged: Option<Acknowledged>,
 }
 
 impl<'a> Reading<'a> {
@@ -44,6 +46,9 @@ impl<'a> Reading<'a> {
         (since, now): (Option<Position>, Position),
         filter: &'a Filter,
     ) -> Result<Self, SyncError> {
+        let members = &filter.room.state;
+        let is_lazy = members.lazy_load_members && !members.include_redundant_members;
+        let acknowledged = is_lazy.then(|| sync.members_sent().acknowledge(user, device, since));
         Ok(Self {
             sync,
             user,
@@ -52,21 +57,13 @@ impl<'a> Reading<'a> {
             now,
             filter,
             ignored: ignored_users(sync, user).await?,
+            acknowledged,
         })
     }
 
     /// Where what is read begins.
     pub(crate) fn after(&self) -> Position {
         self.since.unwrap_or(Position::ZERO)
-    }
-
-    /// The device, for what it was sent before.
-    pub(crate) fn device(&self) -> Device<'a> {
-        Device {
-            user: self.user,
-            id: self.device,
-            since: self.since,
-        }
     }
 
     /// The events as the filter wants them sent; what names their room stands around them.

@@ -74,7 +74,7 @@ impl Reading<'_> {
             events.extend(members);
         }
         events.retain(|event| filter.admits(event.candidate()));
-        if filter.lazy_load_members {
+        if self.acknowledged.is_some() {
             self.record_members(room, (piece, form), &events);
         }
         events.sort_unstable_by_key(|event| event.position);
@@ -193,9 +193,8 @@ impl Reading<'_> {
             events = others;
             events.extend(rooms.members_at(room, replaced, piece.start).await?);
         }
-        if !span.state.is_whole() && !self.filter.room.state.include_redundant_members {
+        if let Some(device) = self.acknowledged.as_ref().filter(|_| !span.state.is_whole()) {
             let sent = self.sync.members_sent();
-            let device = self.device();
             events.retain(|event| {
                 member(event).is_none_or(|member| !sent.has(device, room, &member, event.event_id()))
             });
@@ -225,11 +224,14 @@ impl Reading<'_> {
 
     /// Remembers which members the device is sent, in the state, and in the timeline when it takes them from there.
     fn record_members(&self, room: &RoomId, (piece, form): (&Piece, StateForm), state: &[StoredEvent]) {
+        let Some(device) = &self.acknowledged else {
+            return;
+        };
         let sent = self.sync.members_sent();
         let in_timeline = piece.events.iter().filter(|_| form == StateForm::Before);
         for event in state.iter().chain(in_timeline) {
             if let Some(member) = member(event) {
-                sent.record(self.device(), room, &member, event.event_id(), self.now);
+                sent.record(device, (room, &member), event.event_id(), self.now);
             }
         }
     }
