@@ -35,6 +35,7 @@ mod message_pagination;
 mod old_sync;
 mod paging;
 mod password_management;
+mod presence;
 mod profile;
 mod push_rules;
 mod read_errors;
