@@ -21,15 +21,18 @@ pub(super) fn all(creator: &UserId, request: &CreateRoom) -> Vec<StateUpdate> {
         ));
     }
     let (join_rule, guest_access) = match request.preset {
-        Preset::PrivateChat | Preset::TrustedPrivateChat => ("invite", "can_join"),
-        Preset::PublicChat => ("public", "forbidden"),
+        Preset::PrivateChat | Preset::TrustedPrivateChat => ("invite", Some("can_join")),
+        // Guests are forbidden where nothing says otherwise, so nothing is said.
+        Preset::PublicChat => ("public", None),
     };
     for (kind, field, value) in [
-        ("m.room.join_rules", "join_rule", join_rule),
-        ("m.room.history_visibility", "history_visibility", "shared"),
+        ("m.room.join_rules", "join_rule", Some(join_rule)),
+        ("m.room.history_visibility", "history_visibility", Some("shared")),
         ("m.room.guest_access", "guest_access", guest_access),
     ] {
-        if !given(kind) {
+        if let Some(value) = value
+            && !given(kind)
+        {
             state.push(update(kind, [(field, text(value))]));
         }
     }
