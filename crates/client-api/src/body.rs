@@ -2,7 +2,7 @@
 
 use gatehouse_events::json::parse_content;
 use gatehouse_http::{ApiError, RawQuery, body::json_input};
-use ruma::{CanonicalJsonObject, OwnedRoomId, OwnedServerName, OwnedUserId};
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId};
 use serde::Deserialize;
 
 use crate::{ClientApi, read_errors};
@@ -37,6 +37,21 @@ pub(crate) fn user_id(text: &str) -> Result<OwnedUserId, ApiError> {
 /// A body that is the content of an event.
 pub(crate) fn content(body: &[u8]) -> Result<CanonicalJsonObject, ApiError> {
     parse_content(body).map_err(json_input)
+}
+
+/// A tombstone that points at its own room would send clients round in a circle.
+pub(crate) fn refuse_circle(
+    room_id: &RoomId,
+    kind: &str,
+    content: &CanonicalJsonObject,
+) -> Result<(), ApiError> {
+    let replacement = content
+        .get("replacement_room")
+        .and_then(CanonicalJsonValue::as_str);
+    if kind == "m.room.tombstone" && replacement == Some(room_id.as_str()) {
+        return Err(ApiError::invalid_param("A room cannot be replaced by itself."));
+    }
+    Ok(())
 }
 
 /// Servers that may know the room: `via`, and `server_name` as it was called before 1.12.

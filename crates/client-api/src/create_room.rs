@@ -52,11 +52,13 @@ enum Visibility {
 }
 
 #[derive(Deserialize, Clone, Copy)]
-#[serde(rename_all = "snake_case")]
 enum PresetName {
-    PrivateChat,
-    TrustedPrivateChat,
-    PublicChat,
+    #[serde(rename = "private_chat")]
+    Private,
+    #[serde(rename = "trusted_private_chat")]
+    Trusted,
+    #[serde(rename = "public_chat")]
+    Public,
 }
 
 #[derive(Deserialize)]
@@ -163,10 +165,9 @@ fn request(api: &ClientApi, body: Body, default_version: RoomVersion) -> Result<
         .transpose()
         .map_err(|error| read_errors::alias(error.into()))?;
     let preset = match (body.preset, body.visibility) {
-        (Some(PresetName::PrivateChat), _) => Preset::PrivateChat,
-        (Some(PresetName::TrustedPrivateChat), _) => Preset::TrustedPrivateChat,
-        (Some(PresetName::PublicChat), _) | (None, Some(Visibility::Public)) => Preset::PublicChat,
-        (None, Some(Visibility::Private) | None) => Preset::PrivateChat,
+        (Some(PresetName::Trusted), _) => Preset::TrustedPrivateChat,
+        (Some(PresetName::Public), _) | (None, Some(Visibility::Public)) => Preset::PublicChat,
+        (Some(PresetName::Private), _) | (None, Some(Visibility::Private) | None) => Preset::PrivateChat,
     };
     Ok(CreateRoom {
         version,

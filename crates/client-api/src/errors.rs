@@ -10,7 +10,9 @@ pub(crate) fn write(error: WriteError) -> ApiError {
     let bad_request = |errcode| ApiError::new(StatusCode::BAD_REQUEST, errcode, message.clone());
     match error {
         WriteError::Refused(_) => ApiError::forbidden(message),
-        WriteError::NoSuchRoom | WriteError::NoSuchEvent => ApiError::not_found(message),
+        WriteError::NoSuchRoom | WriteError::NoSuchEvent | WriteError::Remote(RemoteError::Unreachable) => {
+            ApiError::not_found(message)
+        }
         WriteError::GuestsForbidden => ApiError::guest_access_forbidden(message),
         WriteError::UnsupportedByVersion(_) | WriteError::UnknownRoomVersion(_) => {
             bad_request("M_UNSUPPORTED_ROOM_VERSION")
@@ -20,7 +22,6 @@ pub(crate) fn write(error: WriteError) -> ApiError {
         WriteError::InvalidRoomState(_) => bad_request("M_INVALID_ROOM_STATE"),
         WriteError::StillInRoom => ApiError::unknown(message),
         WriteError::TooLarge(_) => ApiError::too_large(message),
-        WriteError::Remote(RemoteError::Unreachable) => ApiError::not_found(message),
         WriteError::Contended => ApiError::unavailable(message),
         WriteError::Store(error) => error.into(),
     }

@@ -1,16 +1,13 @@
 //! Joining rooms.
 
 use axum::{Json, Router, extract::State, routing::post};
-use gatehouse_http::{ApiError, EVENT_BODY, OptionalJsonBody, Path, RawQuery, Requester};
+use gatehouse_events::json::canonical_object;
+use gatehouse_http::{ApiError, EVENT_BODY, JsonObject, Path, RawQuery, Requester, body::json_input};
 use gatehouse_rooms::{Join, MembershipRequest};
 use ruma::OwnedServerName;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::{
-    ClientApi,
-    body::{self, Reason},
-    errors, limits,
-};
+use crate::{ClientApi, body, errors, limits};
 
 pub(crate) fn routes() -> Router<ClientApi> {
     Router::new()
@@ -24,7 +21,7 @@ pub(crate) async fn join_room(
     requester: Requester,
     Path(room): Path<String>,
     query: RawQuery,
-    OptionalJsonBody(body): OptionalJsonBody<Reason, EVENT_BODY>,
+    JsonObject(body): JsonObject<EVENT_BODY>,
 ) -> Result<Json<Value>, ApiError> {
     join(&api, &requester, &room, body::via(&query), body).await
 }
@@ -34,7 +31,7 @@ pub(crate) async fn join_room_by_id(
     State(api): State<ClientApi>,
     requester: Requester,
     Path(room): Path<String>,
-    OptionalJsonBody(body): OptionalJsonBody<Reason, EVENT_BODY>,
+    JsonObject(body): JsonObject<EVENT_BODY>,
 ) -> Result<Json<Value>, ApiError> {
     join(&api, &requester, &room, Vec::new(), body).await
 }
@@ -44,18 +41,31 @@ async fn join(
     requester: &Requester,
     room: &str,
     mut via: Vec<OwnedServerName>,
-    body: Reason,
+    body: Map<String, Value>,
 ) -> Result<Json<Value>, ApiError> {
     requester.refuse_suspended()?;
     let (room_id, servers) = body::room(api, room).await?;
     limits::join(api, requester, &room_id).await?;
     via.extend(servers);
     let join = Join {
-        request: MembershipRequest::because(body.reason),
+        request: request(body)?,
         is_guest: requester.is_guest,
         via,
     };
     let joined = api.rooms.join(&requester.user_id, &room_id, &join).await;
     joined.map_err(errors::write)?;
     Ok(Json(json!({ "room_id": room_id })))
+}
+
+/// What the body says of the join. Clients may put further fields into their membership here as well as by setting
+/// the state; a signed third-party invite is no such field.
+fn request(mut body: Map<String, Value>) -> Result<MembershipRequest, ApiError> {
+    body.remove("third_party_signed");
+    let reason = match body.remove("reason") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(reason)) => Some(reason),
+        Some(_) => return Err(ApiError::bad_json("The `reason` must be a string.")),
+    };
+    let content = canonical_object(body).map_err(json_input)?;
+    Ok(MembershipRequest { reason, content })
 }

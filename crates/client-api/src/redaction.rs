@@ -2,7 +2,7 @@
 
 use axum::{Json, Router, extract::State, routing::put};
 use gatehouse_http::{ApiError, JsonText, Path, Requester};
-use gatehouse_rooms::{Transaction, redact::Redaction};
+use gatehouse_rooms::{Transaction, WriteError, redact::Redaction};
 use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomId};
 use serde_json::{Value, json};
 
@@ -46,9 +46,15 @@ pub(crate) async fn redact(
         transaction,
     };
     let redacted = api.rooms.redact(&requester.user_id, room_id, &redaction).await;
-    Ok(Json(
-        json!({ "event_id": redacted.map_err(errors::write_within)? }),
-    ))
+    Ok(Json(json!({ "event_id": redacted.map_err(refusal)? })))
+}
+
+/// An event that is not there cannot be redacted; one of another room is not there (lesson 2).
+fn refusal(error: WriteError) -> ApiError {
+    match error {
+        WriteError::NoSuchEvent => ApiError::invalid_param(error.to_string()),
+        error => errors::write_within(error),
+    }
 }
 
 /// Somebody suspended may still redact what they sent themselves.

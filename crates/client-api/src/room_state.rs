@@ -62,6 +62,7 @@ async fn set(
     if !is_leave(&update, &requester.user_id) {
         requester.refuse_suspended()?;
     }
+    body::refuse_circle(room_id, &update.kind, &update.content)?;
     count(api, requester, room_id, &update).await?;
     check_canonical_alias(api, requester, room_id, &update).await?;
     let set = api.rooms.set_state(&requester.user_id, room_id, &update).await;

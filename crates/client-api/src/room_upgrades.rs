@@ -39,7 +39,7 @@ async fn upgrade_room(
         .rooms
         .upgrade(&requester.user_id, &room_id, version, &creators, None)
         .await;
-    let replacement = upgraded.map_err(errors::write_within)?;
+    let replacement = upgraded.map_err(errors::write)?;
     if let Err(error) = api.directory.follow_upgrade(&room_id, &replacement).await {
         // The room is replaced all the same, and whoever may can move the aliases themselves.
         tracing::warn!(%room_id, %error, "the aliases of an upgraded room have not moved");

@@ -66,6 +66,13 @@ fn shape_event(event: &mut Map<String, Value>) {
     if let Some(sender) = event.get("sender").cloned() {
         event.insert("user_id".to_owned(), sender);
     }
+    if event.get("type").and_then(Value::as_str) == Some("m.room.create")
+        && let (Some(creator), Some(Value::Object(content))) =
+            (event.get("sender").cloned(), event.get_mut("content"))
+    {
+        // From room version 11 on, whoever sent it is the creator, and nothing else says so.
+        content.entry("creator").or_insert(creator);
+    }
     let unsigned = event.get("unsigned").and_then(Value::as_object);
     let lifted = LIFTED
         .into_iter()
@@ -107,6 +114,14 @@ mod tests {
         assert_eq!(event["prev_content"], json!({"membership": "invite"}));
         assert_eq!(event["replaces_state"], "$b");
         assert_eq!(event["membership"], "join");
+    }
+
+    #[test]
+    fn a_room_has_a_creator_whatever_its_version() {
+        let create = json!({"type": "m.room.create", "sender": "@a:s", "content": {"room_version": "11"}});
+        assert_eq!(shaped(create)["content"]["creator"], "@a:s");
+        let create = json!({"type": "m.room.create", "sender": "@a:s", "content": {"creator": "@b:s"}});
+        assert_eq!(shaped(create)["content"]["creator"], "@b:s");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Sending without transaction ids, pages of history, and events by their ids alone.
+//! Redacting without transaction ids, pages of history, and events by their ids alone.
 
 use axum::{
     Json, Router,
@@ -15,30 +15,17 @@ use serde_json::{Value, json};
 use crate::{
     ClientApi,
     paging::{self, Dir},
-    read_errors, redaction, room_send,
+    read_errors, redaction,
 };
 
 pub(super) fn write_routes() -> Router<ClientApi> {
-    Router::new()
-        .route("/rooms/{room_id}/send/{event_type}", post(send_message))
-        .route("/rooms/{room_id}/redact/{event_id}", post(redact_event))
+    Router::new().route("/rooms/{room_id}/redact/{event_id}", post(redact_event))
 }
 
 pub(super) fn read_routes() -> Router<ClientApi> {
     Router::new()
         .route("/rooms/{room_id}/messages", get(get_room_events))
         .route("/events/{event_id}", get(get_event))
-}
-
-/// `POST /_matrix/client/api/v1/rooms/{roomId}/send/{eventType}`
-async fn send_message(
-    State(api): State<ClientApi>,
-    requester: Requester,
-    Path((room_id, kind)): Path<(OwnedRoomId, String)>,
-    JsonText(text): JsonText,
-) -> Result<Json<Value>, ApiError> {
-    requester.refuse_suspended()?;
-    room_send::send(&api, &requester, &room_id, kind, &text, None).await
 }
 
 /// `POST /_matrix/client/api/v1/rooms/{roomId}/redact/{eventId}`
