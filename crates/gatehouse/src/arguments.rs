@@ -31,13 +31,13 @@ pub(crate) enum Command {
 #[derive(Args, Clone)]
 pub(crate) struct ConfigOptions {
     /// The configuration file
-    #[arg(long, env = "GATEHOUSE_CONFIG")]
+    #[arg(long, env = "GATEHOUSE_CONFIG", global = true)]
     pub(crate) config: Option<PathBuf>,
     /// The name in every user and room id
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub(crate) server_name: Option<String>,
     /// Where everything is stored
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub(crate) data_dir: Option<PathBuf>,
 }
 

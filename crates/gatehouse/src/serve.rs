@@ -1,5 +1,7 @@
 //! `gatehouse serve`
 
+use std::{fmt::Write as _, io::Write as _, process};
+
 use anyhow::{Context, Result};
 use gatehouse_events::Clock;
 use gatehouse_server::{Config, Running, Storage, start};
@@ -19,23 +21,51 @@ pub(crate) fn run(options: &ServeOptions) -> Result<()> {
 }
 
 async fn serve(config: &Config) -> Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let running = start(config, Storage::Configured, Clock::system()).await?;
+    let mut signals = Signals::listen()?;
+    let mut running = tokio::select! {
+        running = start(config, Storage::Configured, Clock::system()) => running?,
+        () = signals.next() => end_at_once(0),
+    };
     welcome(config, &running);
-    any(&mut interrupt, &mut terminate).await;
-    tracing::info!("stopping; a second signal stops at once");
+    tokio::select! {
+        reason = running.failed() => {
+            eprintln!("gatehouse: {reason}; see to that and start the server again");
+            end_at_once(1);
+        }
+        () = signals.next() => tracing::info!("stopping; a second signal stops at once"),
+    }
     tokio::select! {
         () = running.stop() => {}
-        () = any(&mut interrupt, &mut terminate) => tracing::warn!("stopped at once"),
+        () = signals.next() => end_at_once(0),
     }
+    tracing::info!("stopped");
     Ok(())
 }
 
-async fn any(interrupt: &mut Signal, terminate: &mut Signal) {
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// Ends without finishing anything: what was acknowledged is on disk, and what is left may never come to an end.
+fn end_at_once(status: i32) -> ! {
+    process::exit(status)
+}
+
+/// What asks the server to stop.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 
@@ -46,28 +76,34 @@ fn welcome(config: &Config, running: &Running) {
     if config.registration.cheap_password_hash {
         tracing::warn!("passwords are hashed with next to no work: this is for tests only");
     }
-    let Some(url) = urls.first().filter(|url| url.starts_with("http")) else {
-        return;
+    // Nobody may be reading, and the server serves all the same.
+    _ = std::io::stdout().write_all(greeting(config, &urls).as_bytes());
+}
+
+fn greeting(config: &Config, urls: &[String]) -> String {
+    let mut text = format!("Gatehouse serves {} at {}\n", config.server_name, urls.join(", "));
+    let Some(url) = urls.iter().find(|url| url.starts_with("http")) else {
+        return text;
     };
-    println!("Gatehouse serves {} at {}\n", config.server_name, urls.join(", "));
-    if config.registration.open == Some(true) {
-        println!("Make an account:\n");
-        println!(
-            "  curl -s {url}/_matrix/client/v3/register -d '{{\"username\":\"alice\",\"password\":\"wonderland\",\
-             \"auth\":{{\"type\":\"m.login.dummy\"}}}}'\n"
-        );
-    } else {
-        println!("Make an account:\n\n  gatehouse user add alice\n");
-        println!("Log in:\n");
-        println!(
-            "  curl -s {url}/_matrix/client/v3/login -d '{{\"type\":\"m.login.password\",\
+    // Writing into a `String` cannot fail.
+    _ = match config.registration.open {
+        Some(true) => write!(
+            text,
+            "\nMake an account:\n\n  curl -s {url}/_matrix/client/v3/register -d '{{\"username\":\"alice\",\
+             \"password\":\"wonderland\",\"auth\":{{\"type\":\"m.login.dummy\"}}}}'\n"
+        ),
+        _ => write!(
+            text,
+            "\nMake an account:\n\n  gatehouse user add alice\n\nLog in:\n\n  \
+             curl -s {url}/_matrix/client/v3/login -d '{{\"type\":\"m.login.password\",\
              \"identifier\":{{\"type\":\"m.id.user\",\"user\":\"alice\"}},\"password\":\"…\"}}'\n"
-        );
-    }
-    println!("Make a room, with the access_token of the answer:\n");
-    println!(
-        "  curl -s {url}/_matrix/client/v3/createRoom -H 'Authorization: Bearer ACCESS_TOKEN' \
-         -d '{{\"name\":\"Tea party\",\"preset\":\"public_chat\"}}'\n"
+        ),
+    };
+    _ = write!(
+        text,
+        "\nMake a room, with the access_token of the answer:\n\n  curl -s {url}/_matrix/client/v3/createRoom \
+         -H 'Authorization: Bearer ACCESS_TOKEN' -d '{{\"name\":\"Tea party\",\"preset\":\"public_chat\"}}'\n\n\
+         Stop with Ctrl-C.\n"
     );
-    println!("Stop with Ctrl-C.");
+    text
 }

@@ -32,8 +32,7 @@ pub(crate) fn run(options: UserOptions) -> Result<()> {
         Ok(stream) => ask(stream, &command, &socket)?,
         Err(_) => on_store(&config, command)?,
     };
-    show(&answer);
-    Ok(())
+    show(&answer)
 }
 
 fn command(command: UserSubcommand) -> Result<UserCommand> {
@@ -112,9 +111,14 @@ fn ask(mut stream: UnixStream, command: &UserCommand, socket: &Path) -> Result<V
     )
 }
 
-fn show(answer: &Value) {
-    match answer {
-        Value::Array(lines) => lines.iter().for_each(|line| println!("{line}")),
-        other => println!("{other}"),
+/// One line for each account. Whoever reads may stop reading.
+fn show(answer: &Value) -> Result<()> {
+    let lines = match answer {
+        Value::Array(lines) => lines.iter().map(|line| format!("{line}\n")).collect(),
+        other => format!("{other}\n"),
+    };
+    match std::io::stdout().write_all(lines.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
     }
 }

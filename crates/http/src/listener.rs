@@ -127,6 +127,15 @@ impl Listener {
     }
 }
 
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Address::Unix(path) = &self.address {
+            // One that is left over is removed by the next server.
+            _ = std::fs::remove_file(path);
+        }
+    }
+}
+
 /// Removes a socket file that nobody listens at.
 async fn remove_left_over(path: &Path) -> std::io::Result<()> {
     if !path.exists() {

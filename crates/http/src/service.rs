@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
-use http::{HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use tower::ServiceExt;
 
 use crate::{
@@ -20,6 +20,9 @@ use crate::{
 
 /// The longest path and query (limits, "Body sizes in").
 const MAX_URI_BYTES: usize = 16 << 10;
+/// All headers of a request together, each with four bytes for what stands around it (limits, "Body sizes in").
+const MAX_HEADER_BYTES: usize = 32 << 10;
+const AROUND_A_HEADER: usize = 4;
 
 /// All APIs of a listener, with what they have in common around them.
 #[derive(Clone)]
@@ -49,18 +52,11 @@ impl Service {
 
     /// Answers one request.
     pub async fn answer(self, request: Request<Body>) -> Result<Response, Infallible> {
+        if let Err(error) = check_head(&request) {
+            return Ok(dressed(error.into_response()));
+        }
         if request.method() == Method::OPTIONS {
             return Ok(dressed(StatusCode::NO_CONTENT.into_response()));
-        }
-        if request
-            .uri()
-            .path_and_query()
-            .is_some_and(|path| path.as_str().len() > MAX_URI_BYTES)
-        {
-            let message = "The path and query are too long: 16 KiB at most.";
-            return Ok(dressed(
-                ApiError::new(StatusCode::URI_TOO_LONG, "M_TOO_LARGE", message).into_response(),
-            ));
         }
         let began = Instant::now();
         let method = request.method().clone();
@@ -82,6 +78,23 @@ impl Service {
         count(&metrics, &method, &response, began);
         Ok(dressed(response))
     }
+}
+
+/// Refuses a path or headers that are too long.
+fn check_head(request: &Request<Body>) -> Result<(), ApiError> {
+    let path = request.uri().path_and_query();
+    if path.is_some_and(|path| path.as_str().len() > MAX_URI_BYTES) {
+        let message = "The path and query are too long: 16 KiB at most.";
+        return Err(ApiError::new(StatusCode::URI_TOO_LONG, "M_TOO_LARGE", message));
+    }
+    let bytes =
+        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + AROUND_A_HEADER;
+    if request.headers().iter().map(bytes).sum::<usize>() > MAX_HEADER_BYTES {
+        let message = "The headers are too large: 32 KiB together at most.";
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        return Err(ApiError::new(status, "M_TOO_LARGE", message));
+    }
+    Ok(())
 }
 
 /// Counts down when the request ends, also when the client goes away in the middle of it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::start::Engines;
+use crate::open::Engines;
 
 /// How often devices' last use is written down.
 const LAST_SEEN_EVERY: Duration = Duration::from_secs(60);

@@ -3,12 +3,13 @@
 //! The only crate that reads the configuration file and that knows which storage backend runs. It holds no state of
 //! its own, so that any number of servers run in one process.
 //!
-//! Read in this order: [`config`], [`signing_key_file`], [`start`], [`running`], [`offline`].
+//! Read in this order: [`config`], [`signing_key_file`], [`open`], [`start`], [`running`], [`offline`].
 
 pub mod config;
 mod housekeeping;
 pub mod identity;
 pub mod offline;
+pub mod open;
 pub mod running;
 pub mod signing_key_file;
 pub mod start;
@@ -16,7 +17,8 @@ mod start_error;
 
 pub use self::{
     config::Config,
+    open::{Engines, Storage, open},
     running::Running,
-    start::{ADMIN_SOCKET, Engines, Storage, open, start},
+    start::{ADMIN_SOCKET, start},
     start_error::StartError,
 };

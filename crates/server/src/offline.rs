@@ -9,7 +9,7 @@ use ruma::{OwnedUserId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::start::Engines;
+use crate::open::Engines;
 
 /// One of the `user` commands.
 #[derive(Clone, Serialize, Deserialize)]

@@ -1,38 +1,31 @@
 //! A server that runs.
 
+use std::time::Duration;
+
 use gatehouse_http::Address;
 use gatehouse_sync::Sync;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use crate::start::{Engines, STOP_TIME};
+use crate::open::{Engines, StoreFailure};
+
+/// How long a server takes to stop at most: within the ten seconds that supervisors are promised.
+const STOP_TIME: Duration = Duration::from_millis(9_500);
 
 /// A server that listens. Dropping it without [`Running::stop`] cuts everything off.
 pub struct Running {
-    engines: Engines,
-    sync: Sync,
-    addresses: Vec<(Address, bool)>,
-    stop: CancellationToken,
-    tasks: JoinSet<()>,
+    pub(crate) engines: Engines,
+    pub(crate) sync: Sync,
+    pub(crate) addresses: Vec<(Address, bool)>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) store_failure: StoreFailure,
+    /// Ends when the store closes.
+    pub(crate) follower: AbortOnDropHandle<()>,
+    /// Listeners and housekeeping: end when `stop` is cancelled.
+    pub(crate) tasks: JoinSet<()>,
 }
 
 impl Running {
-    pub(crate) fn new(
-        engines: Engines,
-        sync: Sync,
-        addresses: Vec<(Address, bool)>,
-        stop: CancellationToken,
-        tasks: JoinSet<()>,
-    ) -> Self {
-        Self {
-            engines,
-            sync,
-            addresses,
-            stop,
-            tasks,
-        }
-    }
-
     /// Where it listens, as URLs; a unix socket as its address.
     pub fn urls(&self) -> Vec<String> {
         let url = |(address, tls): &(Address, bool)| match address {
@@ -47,28 +40,35 @@ impl Running {
         &self.engines
     }
 
+    /// Waits until the server cannot go on, and tells why: its store has failed, or a task that must not end has
+    /// ended. Nobody can tell what is on disk then, so the process had best end at once and be started again.
+    pub async fn failed(&mut self) -> String {
+        tokio::select! {
+            biased;
+            reason = &mut self.store_failure => format!("the store has failed: {reason}"),
+            _ = &mut self.follower => "what wakes waiting clients has crashed".to_owned(),
+            Some(_) = self.tasks.join_next() => "a listener or a housekeeping task has crashed".to_owned(),
+        }
+    }
+
     /// Stops: takes no more connections, answers those who wait, finishes what is in flight, and closes the store.
     pub async fn stop(mut self) {
         self.stop.cancel();
         self.sync.stop();
-        let finished = async {
-            // What devices were seen is a courtesy; an error here loses nothing else.
-            _ = self.engines.accounts.flush_last_seen().await;
-            if let Err(error) = self.engines.store.close().await {
-                tracing::error!(%error, "the store did not close well");
-            }
-        };
-        let all = async {
-            // Followers end with the store, listeners by themselves.
-            while self.tasks.len() > FOLLOWERS && self.tasks.join_next().await.is_some() {}
-            finished.await;
-        };
-        if tokio::time::timeout(STOP_TIME, all).await.is_err() {
+        if tokio::time::timeout(STOP_TIME, self.finish()).await.is_err() {
             tracing::warn!("the server did not finish in time, and stops now");
         }
         self.tasks.shutdown().await;
     }
-}
 
-/// Tasks that end when the store closes and not before.
-const FOLLOWERS: usize = 1;
+    async fn finish(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
+        // When devices were seen is a courtesy; an error here loses nothing else.
+        _ = self.engines.accounts.flush_last_seen().await;
+        match self.engines.store.close().await {
+            // How the follower ended is of no concern any more.
+            Ok(()) => drop((&mut self.follower).await),
+            Err(error) => tracing::error!(%error, "the store did not close well"),
+        }
+    }
+}

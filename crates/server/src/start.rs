@@ -1,62 +1,34 @@
 //! From a configuration to a running server: store, engines, routers, followers; listeners last.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::Router;
-use gatehouse_accounts::{Accounts, Secret};
 use gatehouse_admin_api::AdminApi;
 use gatehouse_client_api::{ClientApi, ClientApiConfig, Contact, Support};
-use gatehouse_directory::{Directory, NoRemoteDirectories};
-use gatehouse_events::{Clock, RoomVersion};
+use gatehouse_events::Clock;
 use gatehouse_http::{
     Address, HttpContext, Limit, Listener, Metrics, Rate, RateLimitConfig, RateLimits, Service, TlsFiles,
     serve,
 };
-use gatehouse_rooms::{NoFederation, Rooms};
-use gatehouse_store::{Store, memory::MemoryBackend};
-use gatehouse_store_embedded::{EmbeddedBackend, EmbeddedConfig};
-use gatehouse_store_postgres::{PostgresBackend, PostgresConfig};
 use gatehouse_sync::Sync;
-use ruma::{OwnedServerName, RoomVersionId};
+use ruma::RoomVersionId;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     config::{Api, Config, ListenerConfig},
-    housekeeping, identity, offline,
+    housekeeping, offline,
+    open::{Engines, Storage, open_watched},
     running::Running,
-    signing_key_file,
     start_error::StartError,
 };
 
 /// The socket in the data directory by which the program's own commands reach a running server.
 pub const ADMIN_SOCKET: &str = "admin.sock";
 
-/// Where a server keeps what it stores.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Storage {
-    /// As the configuration says.
-    Configured,
-    /// In memory: for tests.
-    Memory,
-}
-
-/// The engines of a server.
-#[derive(Clone)]
-pub struct Engines {
-    /// The store below them.
-    pub store: Store,
-    /// Users and their sessions.
-    pub accounts: Accounts,
-    /// Rooms.
-    pub rooms: Rooms,
-    /// Aliases and published rooms.
-    pub directory: Directory,
-}
-
 /// Starts a server. It listens when this returns.
 pub async fn start(config: &Config, storage: Storage, clock: Clock) -> Result<Running, StartError> {
-    let engines = open(config, storage, clock).await?;
+    let (engines, store_failure) = open_watched(config, storage, clock).await?;
     let stop = CancellationToken::new();
     let sync = Sync::new(
         engines.store.clone(),
@@ -66,123 +38,36 @@ pub async fn start(config: &Config, storage: Storage, clock: Clock) -> Result<Ru
     );
     let http = http_context(config, &engines, stop.clone());
     let routers = Routers::new(config, &engines, &sync, &http)?;
-    let mut tasks = JoinSet::new();
     let following = sync.clone();
-    tasks.spawn(async move { following.follow().await });
+    let follower = AbortOnDropHandle::new(tokio::spawn(async move { following.follow().await }));
+    let mut tasks = JoinSet::new();
     housekeeping::spawn(&mut tasks, &engines, &stop);
     let mut addresses = Vec::new();
     for listener in config.listeners() {
         let socket = bind(&listener).await?;
         addresses.push((socket.address().clone(), socket.is_tls()));
-        let service = Service::new(routers.of(&listener.serve), Arc::clone(&http.metrics));
-        let stop = stop.clone();
-        tasks.spawn(async move { serve(socket, service, stop).await.unwrap_or_default() });
+        listen(&mut tasks, socket, routers.of(&listener.serve), &http);
     }
     if storage == Storage::Configured {
         let socket = Listener::bind(&Address::Unix(config.data_dir.join(ADMIN_SOCKET)), None).await?;
-        let service = Service::new(offline::router(engines.clone()), Arc::clone(&http.metrics));
-        let stop = stop.clone();
-        tasks.spawn(async move { serve(socket, service, stop).await.unwrap_or_default() });
+        listen(&mut tasks, socket, offline::router(engines.clone()), &http);
     }
-    Ok(Running::new(engines, sync, addresses, stop, tasks))
-}
-
-/// Opens the store and the engines over it, without listening.
-pub async fn open(config: &Config, storage: Storage, clock: Clock) -> Result<Engines, StartError> {
-    let server_name = OwnedServerName::try_from(config.server_name.as_str())
-        .map_err(|_| StartError::ServerName(config.server_name.clone()))?;
-    if storage == Storage::Configured {
-        make_data_dir(config)?;
-    }
-    let key = match storage {
-        Storage::Configured => signing_key_file::load_or_create(&config.signing_key_path())?,
-        Storage::Memory => gatehouse_events::SigningKey::generate().map_err(StartError::Key)?,
-    };
-    let store = open_store(config, storage).await?;
-    identity::check(&store, &config.server_name).await?;
-    let accounts = Accounts::new(store.clone(), accounts_config(config, server_name), clock.clone());
-    let rooms = Rooms::new(
-        store.clone(),
-        accounts.clone(),
-        key,
-        Arc::new(NoFederation),
-        rooms_config(config)?,
-        clock.clone(),
-    );
-    let directory_config = gatehouse_directory::Config {
-        public_without_auth: config.room_directory.public_without_auth,
-        anyone_may_publish: config.room_directory.anyone_may_publish,
-    };
-    let directory = Directory::new(
-        store.clone(),
-        rooms.clone(),
-        clock,
-        directory_config,
-        Arc::new(NoRemoteDirectories),
-    );
-    Ok(Engines {
-        store,
-        accounts,
-        rooms,
-        directory,
+    Ok(Running {
+        engines,
+        sync,
+        addresses,
+        stop,
+        store_failure,
+        follower,
+        tasks,
     })
 }
 
-fn make_data_dir(config: &Config) -> Result<(), StartError> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&config.data_dir)
-        .map_err(|source| StartError::DataDir {
-            path: config.data_dir.clone(),
-            source,
-        })
-}
-
-async fn open_store(config: &Config, storage: Storage) -> Result<Store, StartError> {
-    if storage == Storage::Memory {
-        return Ok(Store::new(Arc::new(MemoryBackend::new())));
-    }
-    if config.database.url.is_empty() {
-        let embedded = EmbeddedConfig {
-            cache_bytes: config.database.cache_mib << 20,
-            ..EmbeddedConfig::default()
-        };
-        let backend = EmbeddedBackend::open(config.data_dir.join("store"), &embedded)?;
-        return Ok(Store::new(Arc::new(backend)));
-    }
-    let postgres = PostgresConfig {
-        pool_size: config.database.pool_size,
-    };
-    let backend = PostgresBackend::connect(&config.database.url, &postgres).await?;
-    Ok(Store::new(Arc::new(backend)))
-}
-
-fn accounts_config(config: &Config, server_name: OwnedServerName) -> gatehouse_accounts::Config {
-    let mut accounts = gatehouse_accounts::Config::new(server_name);
-    let registration = &config.registration;
-    accounts.registration = gatehouse_accounts::Registration {
-        open: registration.open.unwrap_or(false),
-        guests: registration.guests,
-        token_required: registration.token_required,
-        shared_secret: registration.shared_secret.as_deref().map(Secret::new),
-        cheap_password_hash: registration.cheap_password_hash,
-    };
-    accounts
-}
-
-fn rooms_config(config: &Config) -> Result<gatehouse_rooms::Config, StartError> {
-    let version = |name: &String| {
-        name.parse::<RoomVersion>()
-            .map_err(|_| StartError::RoomVersion(name.clone()))
-    };
-    Ok(gatehouse_rooms::Config {
-        default_version: version(&config.rooms.default_version)?,
-        legacy_default_version: version(&config.rooms.legacy_default_version)?,
-        cached_rooms: config.rooms.cached_rooms,
-        event_cache_bytes: config.rooms.event_cache_mib << 20,
-    })
+/// Serves a router at a socket until the server stops.
+fn listen(tasks: &mut JoinSet<()>, socket: Listener, router: Router, http: &HttpContext) {
+    let service = Service::new(router, Arc::clone(&http.metrics));
+    let stop = http.shutdown.clone();
+    tasks.spawn(async move { serve(socket, service, stop).await });
 }
 
 fn http_context(config: &Config, engines: &Engines, shutdown: CancellationToken) -> HttpContext {
@@ -319,6 +204,3 @@ fn baseurl(config: &Config) -> String {
     };
     format!("{scheme}://{}:{}/", listener.address, listener.port)
 }
-
-/// How long a server takes to stop at most.
-pub const STOP_TIME: Duration = Duration::from_secs(10);

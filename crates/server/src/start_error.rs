@@ -35,6 +35,9 @@ pub enum StartError {
     /// The embedded store cannot be opened.
     #[error(transparent)]
     Embedded(#[from] gatehouse_store_embedded::OpenError),
+    /// Opening the store panicked.
+    #[error("the program crashed while it opened the store; report this with the lines above")]
+    Crashed,
     /// `PostgreSQL` cannot be used.
     #[error(transparent)]
     Postgres(#[from] gatehouse_store_postgres::OpenError),

@@ -1,0 +1,163 @@
+//! The store that the configuration names, and the engines over it.
+
+use std::{
+    future::{Future, pending},
+    pin::Pin,
+    sync::Arc,
+};
+
+use gatehouse_accounts::{Accounts, Secret};
+use gatehouse_directory::{Directory, NoRemoteDirectories};
+use gatehouse_events::{Clock, RoomVersion};
+use gatehouse_rooms::{NoFederation, Rooms};
+use gatehouse_store::{Store, memory::MemoryBackend};
+use gatehouse_store_embedded::{EmbeddedBackend, EmbeddedConfig};
+use gatehouse_store_postgres::{PostgresBackend, PostgresConfig};
+use ruma::OwnedServerName;
+use tokio::task::spawn_blocking;
+
+use crate::{config::Config, identity, signing_key_file, start_error::StartError};
+
+/// Ends when the store has failed for good, with the reason.
+pub(crate) type StoreFailure = Pin<Box<dyn Future<Output = String> + Send>>;
+
+/// Where a server keeps what it stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Storage {
+    /// As the configuration says.
+    Configured,
+    /// In memory: for tests.
+    Memory,
+}
+
+/// The engines of a server.
+#[derive(Clone)]
+pub struct Engines {
+    /// The store below them.
+    pub store: Store,
+    /// Users and their sessions.
+    pub accounts: Accounts,
+    /// Rooms.
+    pub rooms: Rooms,
+    /// Aliases and published rooms.
+    pub directory: Directory,
+}
+
+/// Opens the store and the engines over it, without listening.
+pub async fn open(config: &Config, storage: Storage, clock: Clock) -> Result<Engines, StartError> {
+    open_watched(config, storage, clock)
+        .await
+        .map(|(engines, _)| engines)
+}
+
+/// As [`open`], with what tells that the store has failed.
+pub(crate) async fn open_watched(
+    config: &Config,
+    storage: Storage,
+    clock: Clock,
+) -> Result<(Engines, StoreFailure), StartError> {
+    let server_name = OwnedServerName::try_from(config.server_name.as_str())
+        .map_err(|_| StartError::ServerName(config.server_name.clone()))?;
+    if storage == Storage::Configured {
+        make_data_dir(config)?;
+    }
+    let key = match storage {
+        Storage::Configured => signing_key_file::load_or_create(&config.signing_key_path())?,
+        Storage::Memory => gatehouse_events::SigningKey::generate().map_err(StartError::Key)?,
+    };
+    let (store, failure) = open_store(config, storage).await?;
+    identity::check(&store, &config.server_name).await?;
+    let accounts = Accounts::new(store.clone(), accounts_config(config, server_name), clock.clone());
+    let rooms = Rooms::new(
+        store.clone(),
+        accounts.clone(),
+        key,
+        Arc::new(NoFederation),
+        rooms_config(config)?,
+        clock.clone(),
+    );
+    let directory_config = gatehouse_directory::Config {
+        public_without_auth: config.room_directory.public_without_auth,
+        anyone_may_publish: config.room_directory.anyone_may_publish,
+    };
+    let directory = Directory::new(
+        store.clone(),
+        rooms.clone(),
+        clock,
+        directory_config,
+        Arc::new(NoRemoteDirectories),
+    );
+    let engines = Engines {
+        store,
+        accounts,
+        rooms,
+        directory,
+    };
+    Ok((engines, failure))
+}
+
+fn make_data_dir(config: &Config) -> Result<(), StartError> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.data_dir)
+        .map_err(|source| StartError::DataDir {
+            path: config.data_dir.clone(),
+            source,
+        })
+}
+
+async fn open_store(config: &Config, storage: Storage) -> Result<(Store, StoreFailure), StartError> {
+    if storage == Storage::Memory {
+        return Ok((Store::new(Arc::new(MemoryBackend::new())), Box::pin(pending())));
+    }
+    if config.database.url.is_empty() {
+        return open_embedded(config).await;
+    }
+    let postgres = PostgresConfig {
+        pool_size: config.database.pool_size,
+    };
+    let backend = PostgresBackend::connect(&config.database.url, &postgres).await?;
+    // It never fails for good: it connects again, and refuses what is asked of it until then.
+    Ok((Store::new(Arc::new(backend)), Box::pin(pending())))
+}
+
+/// Reading the journal takes its time and a thread, so that the task stays able to hear a signal meanwhile.
+async fn open_embedded(config: &Config) -> Result<(Store, StoreFailure), StartError> {
+    let path = config.data_dir.join("store");
+    let embedded = EmbeddedConfig {
+        cache_bytes: config.database.cache_mib << 20,
+        ..EmbeddedConfig::default()
+    };
+    let opening = spawn_blocking(move || EmbeddedBackend::open(path, &embedded));
+    let backend = opening.await.map_err(|_| StartError::Crashed)??;
+    let failure = backend.failure();
+    Ok((Store::new(Arc::new(backend)), Box::pin(failure)))
+}
+
+fn accounts_config(config: &Config, server_name: OwnedServerName) -> gatehouse_accounts::Config {
+    let mut accounts = gatehouse_accounts::Config::new(server_name);
+    let registration = &config.registration;
+    accounts.registration = gatehouse_accounts::Registration {
+        open: registration.open.unwrap_or(false),
+        guests: registration.guests,
+        token_required: registration.token_required,
+        shared_secret: registration.shared_secret.as_deref().map(Secret::new),
+        cheap_password_hash: registration.cheap_password_hash,
+    };
+    accounts
+}
+
+fn rooms_config(config: &Config) -> Result<gatehouse_rooms::Config, StartError> {
+    let version = |name: &String| {
+        name.parse::<RoomVersion>()
+            .map_err(|_| StartError::RoomVersion(name.clone()))
+    };
+    Ok(gatehouse_rooms::Config {
+        default_version: version(&config.rooms.default_version)?,
+        legacy_default_version: version(&config.rooms.legacy_default_version)?,
+        cached_rooms: config.rooms.cached_rooms,
+        event_cache_bytes: config.rooms.event_cache_mib << 20,
+    })
+}
