@@ -39,6 +39,8 @@ mod turns;
 pub mod upgrade;
 mod visibility_versions;
 mod write_error;
+#[cfg(test)]
+mod write_tests;
 
 pub use self::{
     config::{CACHED_ROOMS, Config, EVENT_CACHE_BYTES},

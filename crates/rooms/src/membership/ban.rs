@@ -76,10 +76,10 @@ impl Rooms {
 /// Why the ban may not be lifted. The rules want the level to ban and the one to kick (`m.room.member`, `leave`).
 fn may_unban(head: &RoomHead, sender: &UserId, target: &UserId) -> Result<(), Refusal> {
     require_joined(head, sender)?;
-    require_level(head, sender, head.power_levels().ban, "unban")?;
-    require_level(head, sender, head.power_levels().kick, "unban")?;
     if head.membership(target) != MembershipState::Ban {
         return Err(Refusal::TargetNotBanned(target.to_owned()));
     }
+    require_level(head, sender, head.power_levels().ban, "unban")?;
+    require_level(head, sender, head.power_levels().kick, "unban")?;
     require_more_power(head, sender, target)
 }

@@ -40,16 +40,15 @@ impl Rooms {
 /// Why the target may not be kicked (authorisation rules, `m.room.member`, membership `leave`).
 fn may_kick(head: &RoomHead, sender: &UserId, target: &UserId) -> Result<(), Refusal> {
     require_joined(head, sender)?;
+    // One may always take oneself out.
+    if sender == target {
+        return Ok(());
+    }
     require_level(head, sender, head.power_levels().kick, "kick")?;
     match head.membership(target) {
         MembershipState::Join | MembershipState::Invite | MembershipState::Knock => {}
         MembershipState::Ban => return Err(Refusal::TargetBanned(target.to_owned())),
         _ => return Err(Refusal::TargetNotInRoom(target.to_owned())),
     }
-    // One may always take oneself out.
-    if sender == target {
-        Ok(())
-    } else {
-        require_more_power(head, sender, target)
-    }
+    require_more_power(head, sender, target)
 }
