@@ -65,6 +65,9 @@ impl Transaction {
     }
 }
 
+/// How far a create event is dated ahead at most, so that its room is another than those made before.
+const MAX_LATER_MS: u64 = 1_000;
+
 /// What goes with an event besides its content.
 #[derive(Debug, Default)]
 pub(crate) struct Beside {
@@ -119,13 +122,9 @@ impl Rooms {
         creator: &UserId,
         create: ruma::CanonicalJsonObject,
     ) -> Result<RoomTransaction, AppendError> {
-        let built = self
-            .builder(version)
-            .build_create(creator, create, self.now_ms())?;
+        let (built, slot, turn) = self.free_room(version, creator, create).await?;
         authorise_by_auth_events(version, &built.event, |_| None)?;
         let room_id = built.event.room_id.clone();
-        let slot = self.shared.turns.slot(&room_id);
-        let turn = Arc::clone(&slot.tip).lock_owned().await;
         let mut transaction = RoomTransaction {
             rooms: self.clone(),
             slot,
@@ -144,6 +143,34 @@ impl Rooms {
         transaction.batch.put(&ROOMS, &(room_id,), &row);
         transaction.stage(built, Beside::default());
         Ok(transaction)
+    }
+}
+
+impl Rooms {
+    /// A create event whose room there is not yet, and the room's turn.
+    ///
+    /// From version 12 on the id is the hash of the event, so two rooms that a user makes alike in one millisecond
+    /// would be one; the second is dated a little later.
+    async fn free_room(
+        &self,
+        version: gatehouse_events::RoomVersion,
+        creator: &UserId,
+        create: ruma::CanonicalJsonObject,
+    ) -> Result<(Built, Arc<RoomSlot>, OwnedMutexGuard<Tip>), AppendError> {
+        let now_ms = self.now_ms();
+        for later_ms in 0..MAX_LATER_MS {
+            let built = self
+                .builder(version)
+                .build_create(creator, create.clone(), now_ms + later_ms)?;
+            let slot = self.shared.turns.slot(&built.event.room_id);
+            let turn = Arc::clone(&slot.tip).lock_owned().await;
+            let room = (built.event.room_id.clone(),);
+            if turn.head.is_none() && self.store.get(&ROOMS, &room).await?.is_none() {
+                return Ok((built, slot, turn));
+            }
+        }
+        let busy = "too many rooms were made alike in this moment; try again".to_owned();
+        Err(StoreError::Unavailable(busy).into())
     }
 }
 

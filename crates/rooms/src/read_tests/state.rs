@@ -215,3 +215,18 @@ async fn a_restricted_room_is_known_to_members_of_the_rooms_it_allows() {
     assert!(house.rooms.room_summary(Some(&stranger), &room).await.is_err());
     assert!(house.rooms.room_summary(None, &room).await.is_err());
 }
+
+#[tokio::test]
+async fn rooms_made_alike_in_one_moment_are_two() {
+    let house = House::new();
+    let owner = user("owner");
+    let version = "12".parse().unwrap();
+    let mut made = std::collections::BTreeSet::new();
+    for _ in 0..3 {
+        let create = gatehouse_events::json::parse_content(br#"{"room_version":"12"}"#).unwrap();
+        let transaction = house.rooms.begin_new(version, &owner, create).await.unwrap();
+        made.insert(transaction.head().room_id.clone());
+        transaction.commit().await.unwrap();
+    }
+    assert_eq!(made.len(), 3);
+}
