@@ -23,10 +23,7 @@ fn main() -> ExitCode {
         Command::Serve(options) => serve::run(&options),
         Command::Init(options) => init::run(&options),
         Command::User(options) => user::run(options),
-        Command::Completions { shell } => {
-            completions::run(shell);
-            Ok(())
-        }
+        Command::Completions { shell } => completions::run(shell),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
