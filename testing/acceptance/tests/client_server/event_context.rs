@@ -1,0 +1,73 @@
+//! `event_context.yaml`
+
+use gatehouse_testkit::{started, user::escaped};
+use serde_json::Value;
+
+fn texts(events: &Value) -> Vec<&str> {
+    let events = events.as_array().unwrap();
+    events
+        .iter()
+        .filter_map(|event| event["content"]["body"].as_str())
+        .collect()
+}
+
+#[tokio::test]
+async fn an_event_comes_with_what_is_around_it_and_with_tokens_to_go_on() {
+    let server = started().await;
+    let alice = server.user("alice").await;
+    let room = alice.public_room().await;
+    let mut middle = String::new();
+    for text in ["1", "2", "3", "4", "5"] {
+        let event = alice.say(&room, text, text).await;
+        if text == "3" {
+            middle = event;
+        }
+    }
+    let path = format!("/rooms/{}/context/{}?limit=2", escaped(&room), escaped(&middle));
+    let context = alice.get(&path).await.ok();
+    assert_eq!(context["event"]["event_id"], middle.as_str());
+    assert_eq!(texts(&context["events_before"]), ["2"]);
+    assert_eq!(texts(&context["events_after"]), ["4"]);
+    assert!(!context["state"].as_array().unwrap().is_empty());
+    for (token, direction, next) in [("start", "b", "1"), ("end", "f", "5")] {
+        let from = context[token].as_str().unwrap();
+        let path = format!(
+            "/rooms/{}/messages?dir={direction}&limit=1&from={from}",
+            escaped(&room)
+        );
+        assert_eq!(texts(&alice.get(&path).await.ok()["chunk"]), [next]);
+    }
+}
+
+#[tokio::test]
+async fn d05_context_and_event_are_for_those_who_may_see_them() {
+    let server = started().await;
+    let (alice, stranger) = (server.user("alice").await, server.user("stranger").await);
+    let room = alice.public_room().await;
+    let event = alice.say(&room, "1", "secret").await;
+    let other = alice.public_room().await;
+    let at = |kind: &str, room: &str| format!("/rooms/{}/{kind}/{}", escaped(room), escaped(&event));
+    stranger
+        .get(&at("context", &room))
+        .await
+        .forbidden("not in this room");
+    let hidden = stranger
+        .get(&at("event", &room))
+        .await
+        .refused(404, "M_NOT_FOUND");
+    let missing = format!("/rooms/{}/event/%24nothing", escaped(&room));
+    assert_eq!(stranger.get(&missing).await.refused(404, "M_NOT_FOUND"), hidden);
+    // By way of another room, it does not exist even for those who may see it.
+    assert_eq!(
+        alice.get(&at("event", &other)).await.refused(404, "M_NOT_FOUND"),
+        hidden
+    );
+    alice
+        .get(&at("context", &other))
+        .await
+        .refused(404, "M_NOT_FOUND");
+    assert_eq!(
+        alice.get(&at("event", &room)).await.ok()["content"]["body"],
+        "secret"
+    );
+}
