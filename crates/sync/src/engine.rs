@@ -18,7 +18,7 @@ use crate::{
 
 /// How long a request may wait for something to happen, whatever it asks for: what lies between is kept open by
 /// proxies rarely, and a client that asks for more gets an empty response and asks again.
-pub const MAX_TIMEOUT: Duration = Duration::from_secs(300);
+pub const MAX_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// What changed for a user. Cheap to clone.
 #[derive(Clone)]

@@ -24,6 +24,8 @@ pub mod response;
 mod room_list;
 mod state;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod timeline;
 pub mod v3;
 mod view;

@@ -72,14 +72,11 @@ impl MembersSent {
     /// knows nothing.
     pub(crate) fn acknowledge(&self, user: &UserId, id: &DeviceId, since: Option<Position>) -> Acknowledged {
         let key = self.hash((user, id));
-        let device = match self.devices.get(&key) {
-            Some(device) => device,
-            None => {
-                let device = Arc::default();
-                self.devices.insert(key, Arc::clone(&device));
-                device
-            }
-        };
+        let device = self.devices.get(&key).unwrap_or_else(|| {
+            let device = Arc::default();
+            self.devices.insert(key, Arc::clone(&device));
+            device
+        });
         let mut state = device.lock();
         let goes_back = since.is_none_or(|since| since < state.acknowledged);
         if goes_back || state.generation == 0 {

@@ -1,6 +1,6 @@
 //! One sync of one user: what every part of the response needs to know.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use gatehouse_events::ClientEvent;
 use gatehouse_rooms::{
@@ -11,7 +11,7 @@ use gatehouse_rooms::{
 use gatehouse_store::Position;
 use ruma::{DeviceId, OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use crate::{
     Sync,
@@ -161,7 +161,7 @@ pub(crate) fn raw(event: &impl serde::Serialize) -> Option<RawEvent> {
 async fn ignored_users(sync: &Sync, user: &UserId) -> Result<HashSet<OwnedUserId>, SyncError> {
     #[derive(Deserialize)]
     struct Content {
-        ignored_users: std::collections::HashMap<OwnedUserId, serde::de::IgnoredAny>,
+        ignored_users: HashMap<OwnedUserId, Value>,
     }
     let data = sync.accounts().account_data(user, None, IGNORED_USERS).await?;
     // Content that is not as it should be ignores nobody.

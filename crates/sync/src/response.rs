@@ -14,7 +14,7 @@ pub type RawEvent = Box<RawValue>;
 #[derive(Debug, Serialize)]
 pub struct Response {
     /// Where to continue.
-    #[serde(serialize_with = "text")]
+    #[serde(serialize_with = "token_text")]
     pub next_batch: Token,
     /// What changed in rooms.
     pub rooms: Rooms,
@@ -148,7 +148,7 @@ pub struct Timeline {
     /// Whether there are more between the request's `since` and the first of them.
     pub limited: bool,
     /// From where to page back for them.
-    #[serde(serialize_with = "text")]
+    #[serde(serialize_with = "token_text")]
     pub prev_batch: Token,
 }
 
@@ -187,6 +187,7 @@ pub struct LeftRoom {
     pub account_data: Events,
 }
 
-fn text<S: Serializer>(token: &Token, serializer: S) -> Result<S::Ok, S::Error> {
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+pub(crate) fn token_text<S: Serializer>(token: &Token, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(token)
 }

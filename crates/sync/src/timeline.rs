@@ -118,7 +118,7 @@ impl Reading<'_> {
     /// Newest first.
     async fn scan(&self, room: &RoomId, sight: &VisibilityTimeline, span: Span) -> Result<Piece, SyncError> {
         let limit = self.filter.room.timeline_limit();
-        let mut ranges = self.ranges(sight, span);
+        let mut ranges = Self::ranges(sight, span);
         let whole = [(span.after.next(), span.through)];
         let mut piece = Piece {
             events: Vec::new(),
@@ -161,7 +161,7 @@ impl Reading<'_> {
 
     /// The stretches to read, oldest first. Of what came since the client was last told, all; of the past, only what
     /// the user may see some of.
-    fn ranges(&self, sight: &VisibilityTimeline, span: Span) -> Vec<(Position, Position)> {
+    fn ranges(sight: &VisibilityTimeline, span: Span) -> Vec<(Position, Position)> {
         let (first, last) = (span.after.next(), span.through);
         let ranges = if span.is_news() {
             sight.visible_ranges()

@@ -123,6 +123,14 @@ impl<'a> Memberships<'a> {
             .collect()
     }
 
+    /// Where the last stay that reached beyond a position ended, or zero, and every change of the membership after
+    /// both: what a stream of all events has of a room that the user is not in.
+    pub(crate) fn stay_and_own(self, after: Position) -> (Position, Vec<Position>) {
+        let end = self.stops().filter(|at| *at > after).last().unwrap_or_default();
+        let changes = self.0.iter().map(|(at, _)| *at);
+        (end, changes.filter(|at| *at > after && *at > end).collect())
+    }
+
     /// Where a client that has synced up to `since` was told of everything: the end of the last stay before.
     fn told_up_to(self, since: Option<Position>) -> Position {
         since
@@ -288,6 +296,15 @@ mod tests {
             View::Own(vec![at(6), at(7)])
         );
         assert_eq!(view(&[(6, Ban)], None), View::Own(vec![at(6)]));
+    }
+
+    #[test]
+    fn a_stream_has_the_last_stay_and_what_came_after_it() {
+        let versions = [(at(2), Join), (at(4), Leave), (at(6), Invite), (at(8), Leave)];
+        let stream = |after| Memberships(&versions).stay_and_own(at(after));
+        assert_eq!(stream(3), (at(4), vec![at(6), at(8)]));
+        assert_eq!(stream(4), (at(0), vec![at(6), at(8)]));
+        assert_eq!(stream(7), (at(0), vec![at(8)]));
     }
 
     #[test]

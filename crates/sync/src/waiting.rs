@@ -158,11 +158,12 @@ mod tests {
     fn wake_room(waiting: &mut Waiting, room: &RoomId) -> usize {
         let mut woken = Vec::new();
         waiting.wake_room(room, &mut woken);
-        woken
-            .into_iter()
-            .filter(|_| true)
-            .map(|signal| signal.send(()))
-            .count()
+        let count = woken.len();
+        for signal in woken {
+            // In one test, nobody listens any more.
+            let _ = signal.send(());
+        }
+        count
     }
 
     #[test]

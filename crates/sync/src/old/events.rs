@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use gatehouse_rooms::{history_visibility::VisibilityTimeline, present::Detail, token::Token};
 use gatehouse_store::{Direction, Position};
 use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId, RoomId, events::room::member::MembershipState};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::json;
 
 use super::MAX_EVENTS;
@@ -16,7 +16,7 @@ use crate::{
     error::SyncError,
     filter::Filter,
     reading::{Reading, raw},
-    response::RawEvent,
+    response::{RawEvent, token_text},
     room_list::{Extent, Shown},
     view::{Memberships, View},
 };
@@ -44,10 +44,10 @@ pub struct EventsPage {
     /// The events, oldest first.
     pub chunk: Vec<RawEvent>,
     /// Where it begins.
-    #[serde(serialize_with = "text")]
+    #[serde(serialize_with = "token_text")]
     pub start: Token,
     /// Where to continue.
-    #[serde(serialize_with = "text")]
+    #[serde(serialize_with = "token_text")]
     pub end: Token,
 }
 
@@ -159,13 +159,14 @@ impl Reading<'_> {
 
     /// What the user may see of what happened in a room.
     async fn new_events(&self, shown: &Shown, limit: usize) -> Result<Stream, SyncError> {
-        let memberships = Memberships(shown.sight.memberships());
+        let versions = shown.sight.memberships();
+        let count = versions.partition_point(|(at, _)| *at <= self.now);
+        let memberships = Memberships(versions.get(..count).unwrap_or(versions));
         let (through, own) = match &shown.view {
-            View::Joined { .. } => (self.now, Vec::new()),
-            View::Left { through, .. } => (*through, memberships.own_between(*through, self.now)),
+            // Of a forgotten room, too.
             View::Own(own) => (Position::ZERO, own.clone()),
-            View::Pending(at) => (Position::ZERO, vec![*at]),
-            View::Nothing => (Position::ZERO, Vec::new()),
+            View::Joined { .. } => (self.now, Vec::new()),
+            View::Left { .. } | View::Pending(_) | View::Nothing => memberships.stay_and_own(self.after()),
         };
         self.first_events(shown.room(), &shown.sight, (through, &own), limit)
             .await
@@ -202,8 +203,4 @@ impl Reading<'_> {
             end,
         })
     }
-}
-
-fn text<S: Serializer>(token: &Token, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(token)
 }

@@ -4,7 +4,7 @@ use gatehouse_directory::{PublicationError, RoomVisibility};
 use gatehouse_rooms::{AsOf, history_visibility::VisibilityTimeline, present::Detail, token::Token};
 use gatehouse_store::Position;
 use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId, RoomId, events::room::member::MembershipState};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::json;
 
 use super::{DEFAULT_MESSAGES, MAX_EVENTS};
@@ -14,7 +14,7 @@ use crate::{
     filter::{Filter, RoomFilter},
     push_rules::push_rules_event,
     reading::{Reading, raw},
-    response::RawEvent,
+    response::{RawEvent, token_text},
     room_list::{Extent, Shown},
     timeline::{Span, Stay},
     view::{StateWanted, View},
@@ -37,7 +37,7 @@ pub struct InitialSyncRequest {
 #[derive(Debug, Serialize)]
 pub struct InitialSync {
     /// Where to continue with `/events`.
-    #[serde(serialize_with = "text")]
+    #[serde(serialize_with = "token_text")]
     pub end: Token,
     /// Who is there. Nothing yet.
     pub presence: Vec<RawEvent>,
@@ -84,10 +84,10 @@ pub struct MessagesChunk {
     /// The messages, oldest first.
     pub chunk: Vec<RawEvent>,
     /// Where they begin; for paging back.
-    #[serde(serialize_with = "text")]
+    #[serde(serialize_with = "token_text")]
     pub start: Token,
     /// Where they end.
-    #[serde(serialize_with = "text")]
+    #[serde(serialize_with = "token_text")]
     pub end: Token,
 }
 
@@ -208,13 +208,13 @@ impl Reading<'_> {
             return Ok(None);
         };
         let inviter = event.sender().to_owned();
-        let invited = membership == MembershipState::Invite;
+        let is_invite = membership == MembershipState::Invite;
         let invite = self.encode_with_room(&shown.sight, events, Detail::State).await?;
         Ok(Some(RoomSnapshot {
             room_id: shown.room().to_owned(),
             membership,
-            invite: invite.into_iter().next().filter(|_| invited),
-            inviter: Some(inviter).filter(|_| invited),
+            invite: invite.into_iter().next().filter(|_| is_invite),
+            inviter: Some(inviter).filter(|_| is_invite),
             messages: None,
             state: None,
             visibility: self.visibility(shown.room()).await?,
@@ -255,8 +255,4 @@ fn filter(limit: Option<usize>, archived: bool) -> Filter {
         room,
         ..Filter::default()
     }
-}
-
-fn text<S: Serializer>(token: &Token, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(token)
 }

@@ -7,7 +7,7 @@ use gatehouse_store::{Direction, Position};
 use ruma::{OwnedRoomId, RoomId, events::room::member::MembershipState};
 
 use super::client::Client;
-use crate::world::World;
+use crate::tests::world::World;
 
 /// A room as it really is, for one user.
 struct Truth {

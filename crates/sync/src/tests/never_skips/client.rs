@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
+use crate::{Filter, Request, Response, StateForm, Sync, response};
 use gatehouse_rooms::{
     Rooms, filter::RoomEventFilter, messages::MessagesQuery, present::Viewer, token::Token,
 };
 use gatehouse_store::{Direction, Position};
-use gatehouse_sync::{Filter, Request, Response, StateForm, Sync, response};
 use ruma::{OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
 use serde_json::Value;
 

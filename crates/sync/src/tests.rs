@@ -2,4 +2,5 @@
 
 mod never_skips;
 mod polling;
+mod visibility;
 mod world;

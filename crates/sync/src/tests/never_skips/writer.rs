@@ -6,7 +6,7 @@ use ruma::OwnedRoomId;
 use serde_json::json;
 
 use super::random::Random;
-use crate::world::{User, World};
+use crate::tests::world::{User, World};
 
 /// Rooms of every history visibility; the first user made them all, everybody may set state and invite.
 pub(crate) async fn make_rooms(

@@ -1,4 +1,4 @@
-//! Randomness that a seed repeats (SplitMix64).
+//! Randomness that a seed repeats (`SplitMix64`).
 
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
@@ -23,7 +23,7 @@ impl Random {
 
     /// From 0 up to, not including, `end`.
     pub(crate) fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
+        usize::try_from(self.next() % end as u64).unwrap()
     }
 
     /// True once in `times`.

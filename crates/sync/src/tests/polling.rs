@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
+use crate::{Request, Response, Sync, SyncError};
 use gatehouse_store::Store;
-use gatehouse_sync::{Request, Response, Sync, SyncError};
 
-use crate::world::{User, World};
+use crate::tests::world::{User, World};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -36,7 +36,7 @@ fn spawn(sync: &Sync, request: Request) -> tokio::task::JoinHandle<Result<Respon
 
 #[tokio::test(start_paused = true)]
 async fn a_waiting_request_answers_when_something_happens_in_its_room() {
-    let world = World::new(Store::in_memory()).await;
+    let world = World::new(Store::in_memory());
     let [alice, bob] = world.two_users().await;
     let room = world.public_room(&alice).await;
     world.join(&bob, &room).await.unwrap();
@@ -51,7 +51,7 @@ async fn a_waiting_request_answers_when_something_happens_in_its_room() {
 
 #[tokio::test(start_paused = true)]
 async fn what_happens_elsewhere_does_not_answer() {
-    let world = World::new(Store::in_memory()).await;
+    let world = World::new(Store::in_memory());
     let [alice, bob] = world.two_users().await;
     let room = world.public_room(&alice).await;
     let sync = world.sync();
@@ -68,7 +68,7 @@ async fn what_happens_elsewhere_does_not_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn an_invite_answers_the_invited() {
-    let world = World::new(Store::in_memory()).await;
+    let world = World::new(Store::in_memory());
     let [alice, bob] = world.two_users().await;
     let room = world.private_room(&alice).await;
     let sync = world.sync();
@@ -81,7 +81,7 @@ async fn an_invite_answers_the_invited() {
 
 #[tokio::test(start_paused = true)]
 async fn what_the_filter_leaves_out_does_not_answer() {
-    let world = World::new(Store::in_memory()).await;
+    let world = World::new(Store::in_memory());
     let [alice, bob] = world.two_users().await;
     let room = world.public_room(&alice).await;
     world.join(&bob, &room).await.unwrap();
@@ -98,7 +98,7 @@ async fn what_the_filter_leaves_out_does_not_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_request_leaves_nothing_behind() {
-    let world = World::new(Store::in_memory()).await;
+    let world = World::new(Store::in_memory());
     let [alice, bob] = world.two_users().await;
     let room = world.public_room(&alice).await;
     world.join(&bob, &room).await.unwrap();
@@ -119,7 +119,7 @@ async fn a_cancelled_request_leaves_nothing_behind() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stopping_server_answers_at_once_with_a_token_that_works() {
-    let world = World::new(Store::in_memory()).await;
+    let world = World::new(Store::in_memory());
     let [alice, bob] = world.two_users().await;
     let room = world.public_room(&alice).await;
     world.join(&bob, &room).await.unwrap();
@@ -146,7 +146,7 @@ async fn a_stopping_server_answers_at_once_with_a_token_that_works() {
 
 #[tokio::test(start_paused = true)]
 async fn a_device_that_is_logged_out_stops_waiting() {
-    let world = World::new(Store::in_memory()).await;
+    let world = World::new(Store::in_memory());
     let [_, bob] = world.two_users().await;
     let sync = world.sync();
     let began = tokio::time::Instant::now();
@@ -159,7 +159,7 @@ async fn a_device_that_is_logged_out_stops_waiting() {
 
 #[tokio::test(start_paused = true)]
 async fn fifty_waiting_members_are_all_answered_by_one_event() {
-    let world = World::new(Store::in_memory()).await;
+    let world = World::new(Store::in_memory());
     let users = world.users(51).await;
     let room = world.public_room(&users[0]).await;
     let sync = world.sync();
@@ -181,7 +181,7 @@ async fn fifty_waiting_members_are_all_answered_by_one_event() {
 /// Ten thousand idle polls are to fit in 100 MB together with their connections: a request that waits must be small.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_waits_is_small() {
-    let world = World::new(Store::in_memory()).await;
+    let world = World::new(Store::in_memory());
     let [alice, _] = world.two_users().await;
     let sync = world.sync();
     let request = since_now(&sync, &alice).await;

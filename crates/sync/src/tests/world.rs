@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::{Request, Sync};
 use gatehouse_accounts::{Accounts, DeviceRequest, RegistrationRequest, Secret};
 use gatehouse_directory::{Directory, NoRemoteDirectories};
 use gatehouse_events::{Clock, SigningKey};
@@ -12,7 +13,6 @@ use gatehouse_rooms::{
     send::{Message, StateUpdate},
 };
 use gatehouse_store::Store;
-use gatehouse_sync::{Request, Sync};
 use ruma::{
     CanonicalJsonObject, OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, owned_server_name,
 };
@@ -36,7 +36,7 @@ impl User {
             filter: Box::default(),
             timeout: std::time::Duration::ZERO,
             full_state: false,
-            state_form: gatehouse_sync::StateForm::Before,
+            state_form: crate::StateForm::Before,
         }
     }
 }
@@ -55,7 +55,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) async fn new(store: Store) -> Self {
+    pub(crate) fn new(store: Store) -> Self {
         let clock = Clock::manual(1_700_000_000_000);
         let engines = Mutex::new(engines(&store, &clock));
         Self {
@@ -182,6 +182,13 @@ impl World {
         let value = json!({"history_visibility": visibility});
         let key = ("m.room.history_visibility", "");
         self.set(user, room, key, value).await.unwrap();
+    }
+
+    /// As [`Self::set_visibility`]; a room has history visibility `shared` when it is made.
+    pub(crate) async fn set_visibility_if_new(&self, user: &User, room: &RoomId, visibility: &str) {
+        if visibility != "shared" {
+            self.set_visibility(user, room, visibility).await;
+        }
     }
 
     pub(crate) async fn join(&self, user: &User, room: &RoomId) -> Result<(), WriteError> {

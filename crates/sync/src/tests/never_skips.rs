@@ -16,13 +16,11 @@ use gatehouse_store::Store;
 use tokio::task::LocalSet;
 
 use self::{client::Client, random::Random, verdict::judge, writer::Writer};
-use crate::world::World;
+use crate::tests::world::World;
 
 const USERS: usize = 6;
 const ROOMS: usize = 3;
 const WRITERS: usize = 3;
-/// One a user: what lazy loading leaves out depends on the device.
-const CLIENTS: usize = USERS;
 const STEPS: usize = 60;
 const SEEDS: u64 = 40;
 
@@ -50,7 +48,7 @@ fn run(seed: u64) {
 
 async fn scenario(seed: u64) {
     let mut random = Random::new(seed);
-    let world = Rc::new(World::new(Store::in_memory()).await);
+    let world = Rc::new(World::new(Store::in_memory()));
     let users = world.users(USERS).await;
     let rooms = writer::make_rooms(&world, &users, &mut random, ROOMS).await;
 
@@ -65,13 +63,10 @@ async fn scenario(seed: u64) {
             None
         }));
     }
-    for number in 0..CLIENTS {
-        let reader = &users[number];
-        let client = Client::new(
-            format!("client {number}"),
-            (reader.id.clone(), reader.device.clone()),
-            random.split(),
-        );
+    // One client a user: what lazy loading leaves out depends on the device.
+    for (number, user) in users.iter().enumerate() {
+        let reader = (user.id.clone(), user.device.clone());
+        let client = Client::new(format!("client {number}"), reader, random.split());
         let (world, busy, random) = (Rc::clone(&world), Rc::clone(&busy), random.split());
         tasks.push(tokio::task::spawn_local(async move {
             Some(follow(client, &world, &busy, random).await)
