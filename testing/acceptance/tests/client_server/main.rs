@@ -1,25 +1,50 @@
 //! The client-server API, by page of the specification. One binary, so that it links once.
 
+#[cfg(test)]
 mod banning;
+#[cfg(test)]
 mod create_room;
+#[cfg(test)]
 mod directory;
+#[cfg(test)]
 mod event_context;
+#[cfg(test)]
 mod inviting;
+#[cfg(test)]
 mod joining;
+#[cfg(test)]
 mod kicking;
+#[cfg(test)]
 mod knocking;
+#[cfg(test)]
 mod leaving;
+#[cfg(test)]
 mod legacy_v1;
+#[cfg(test)]
 mod list_public_rooms;
+#[cfg(test)]
 mod message_pagination;
+#[cfg(test)]
 mod redaction;
+#[cfg(test)]
 mod relations;
+#[cfg(test)]
 mod report_content;
+#[cfg(test)]
 mod room_event_by_timestamp;
+#[cfg(test)]
 mod room_send;
+#[cfg(test)]
 mod room_state;
+#[cfg(test)]
 mod room_summary;
+#[cfg(test)]
 mod room_upgrades;
+#[cfg(test)]
 mod rooms;
+#[cfg(test)]
 mod snapshot;
+#[cfg(test)]
 mod space_hierarchy;
+#[cfg(test)]
+mod sync;
