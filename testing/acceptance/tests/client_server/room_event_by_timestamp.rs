@@ -17,10 +17,10 @@ async fn a_time_leads_to_the_nearest_event_that_one_may_see() {
     let server = started().await;
     let (alice, stranger) = (server.user("alice").await, server.user("stranger").await);
     let room = alice.public_room().await;
-    server.clock().advance(Duration::from_secs(60));
+    server.clock().advance(Duration::from_mins(1));
     let first = alice.say(&room, "1", "1").await;
     let ts = server.clock().now_ms();
-    server.clock().advance(Duration::from_secs(60));
+    server.clock().advance(Duration::from_mins(1));
     let second = alice.say(&room, "2", "2").await;
     assert_eq!(
         nearest(&alice, &room, ts - 30_000, "f").await.ok()["event_id"],
