@@ -154,7 +154,14 @@ fn every_key_of_the_contract_is_accepted_and_used() {
     let served = &config.listener[0].serve;
     assert_eq!(
         *served,
-        [Api::Client, Api::Federation, Api::Media, Api::Identity, Api::Admin, Api::Metrics]
+        [
+            Api::Client,
+            Api::Federation,
+            Api::Media,
+            Api::Identity,
+            Api::Admin,
+            Api::Metrics
+        ]
     );
     assert_eq!(config.listener[1].address, "unix:/run/gatehouse.sock");
     assert_eq!(config.rooms.legacy_default_version, "9");
@@ -175,7 +182,9 @@ fn each_key_may_also_come_from_the_environment() {
         ("GATEHOUSE__LISTENER", "[{ port = 1234 }]"),
         ("GATEHOUSE__IDENTITY_SERVERS__TRUSTED", "[\"id.example\"]"),
     ];
-    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let config = load(None, variables, &Overrides::default()).ok().unwrap();
     assert_eq!(config.server_name, "a.example");
     assert!(!config.rate_limits.enabled);
@@ -189,13 +198,43 @@ fn each_key_may_also_come_from_the_environment() {
 fn an_unknown_key_at_any_level_names_file_line_and_nearest_key() {
     let wrong = [
         ("sever_name = \"a\"\n", 1, "sever_name", "server_name"),
-        ("\n\n[regstration]\nopen = true\n", 3, "regstration", "registration"),
+        (
+            "\n\n[regstration]\nopen = true\n",
+            3,
+            "regstration",
+            "registration",
+        ),
         ("[registration]\n\ngests = true\n", 3, "gests", "guests"),
-        ("[[listener]]\nport = 1\n[[listener]]\nadress = \"::1\"\n", 4, "adress", "address"),
-        ("[rate_limits]\nlogn = { per_second = 1, burst = 1 }\n", 2, "logn", "login"),
-        ("[rate_limits]\n\nlogin = { per_second = 1, brust = 1 }\n", 3, "brust", "burst"),
-        ("[rate_limits.login]\nper_second = 1\nburts = 1\n", 3, "burts", "burst"),
-        ("[[support.contacts]]\nrole = \"a\"\nmatrixid = \"b\"\n", 3, "matrixid", "matrix_id"),
+        (
+            "[[listener]]\nport = 1\n[[listener]]\nadress = \"::1\"\n",
+            4,
+            "adress",
+            "address",
+        ),
+        (
+            "[rate_limits]\nlogn = { per_second = 1, burst = 1 }\n",
+            2,
+            "logn",
+            "login",
+        ),
+        (
+            "[rate_limits]\n\nlogin = { per_second = 1, brust = 1 }\n",
+            3,
+            "brust",
+            "burst",
+        ),
+        (
+            "[rate_limits.login]\nper_second = 1\nburts = 1\n",
+            3,
+            "burts",
+            "burst",
+        ),
+        (
+            "[[support.contacts]]\nrole = \"a\"\nmatrixid = \"b\"\n",
+            3,
+            "matrixid",
+            "matrix_id",
+        ),
         ("[identity_service]\nenable = true\n", 2, "enable", "enabled"),
     ];
     for (text, line, key, near) in wrong {
@@ -222,7 +261,10 @@ fn a_value_of_the_wrong_kind_names_file_and_line() {
         ("[rooms\n", 1),
     ] {
         let sentence = refusal(text);
-        assert!(sentence.contains(&format!("line {line}:")), "{text:?}: {sentence}");
+        assert!(
+            sentence.contains(&format!("line {line}:")),
+            "{text:?}: {sentence}"
+        );
     }
 }
 
@@ -235,7 +277,10 @@ fn a_secret_that_others_can_read_or_that_stands_twice_is_refused() {
     let text = format!("[registration]\nshared_secret_file = {file:?}\n");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     let sentence = refusal(&text);
-    assert!(sentence.contains("chmod 600") && !sentence.contains("hunter2"), "{sentence}");
+    assert!(
+        sentence.contains("chmod 600") && !sentence.contains("hunter2"),
+        "{sentence}"
+    );
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     let config = loaded(&text).ok().unwrap();
     assert_eq!(config.registration.shared_secret.as_deref(), Some("hunter2"));
