@@ -15,8 +15,11 @@ use crate::{Listener, Service, listener::Stream, requester::Peer};
 
 /// Connections at a time for each listener; further ones wait to be taken.
 const MAX_CONNECTIONS: usize = 50_000;
-/// How long a client may take to send its headers, and may keep quiet between requests.
+/// How long a client may take to send the headers of its first request.
 const HEADER_TIME: Duration = Duration::from_secs(10);
+/// How long a client may keep quiet before a further request, headers included. Longer than proxies keep idle
+/// connections, a minute as a rule: else they send requests into connections that are just being closed.
+const QUIET_TIME: Duration = Duration::from_secs(75);
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// How long requests may go on once the server stops.
@@ -148,7 +151,7 @@ fn builder() -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
+        .header_read_timeout(QUIET_TIME)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES)
         .keep_alive(true);
