@@ -11,7 +11,7 @@ use gatehouse_rooms::{
 use gatehouse_store::Position;
 use ruma::{DeviceId, OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 
 use crate::{
     Sync,
@@ -123,10 +123,7 @@ impl<'a> Reading<'a> {
         };
         let positions: Vec<_> = events.iter().map(|event| event.position).collect();
         let pdus = self.sync.rooms().pdus(&first.event.room_id, &positions).await?;
-        Ok(pdus
-            .into_iter()
-            .filter_map(|pdu| RawValue::from_string(pdu).ok())
-            .collect())
+        Ok(events.iter().zip(pdus).filter_map(with_event_id).collect())
     }
 
     /// Whether the timeline leaves the event out because its sender is ignored.
@@ -156,6 +153,13 @@ impl<'a> Reading<'a> {
 pub(crate) fn raw(event: &impl serde::Serialize) -> Option<RawEvent> {
     // Events are plain data: this cannot fail.
     serde_json::value::to_raw_value(event).ok()
+}
+
+/// A PDU and the event's id, which most room versions keep out of it.
+fn with_event_id((event, pdu): (&StoredEvent, String)) -> Option<RawEvent> {
+    let mut fields: serde_json::Map<String, Value> = serde_json::from_str(&pdu).ok()?;
+    fields.insert("event_id".to_owned(), event.event_id().as_str().into());
+    raw(&fields)
 }
 
 async fn ignored_users(sync: &Sync, user: &UserId) -> Result<HashSet<OwnedUserId>, SyncError> {

@@ -1,5 +1,7 @@
 //! The summary of a room: how many members it has, and whom to name it after.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use gatehouse_rooms::StoredEvent;
 use gatehouse_store::Position;
 use ruma::{OwnedUserId, RoomId, events::room::member::MembershipState};
@@ -54,17 +56,52 @@ impl Reading<'_> {
     }
 
     async fn summary_changed(&self, room: &RoomId, span: Span, piece: &Piece) -> Result<bool, SyncError> {
-        if piece.has_all_state && piece.start <= span.after {
-            return Ok(piece
-                .events
-                .iter()
-                .any(|event| event.state_key().is_some() && is_summarised(event.kind())));
+        let keys: Vec<(String, String)> = if piece.has_all_state && piece.start <= span.after {
+            let state = piece.events.iter().filter_map(|event| {
+                let state_key = event.state_key()?;
+                Some((event.kind().to_owned(), state_key.to_owned()))
+            });
+            state.collect()
+        } else {
+            let rooms = self.sync.rooms();
+            let changes = rooms
+                .state_changes(room, span.after, span.through, usize::MAX)
+                .await?;
+            changes
+                .into_iter()
+                .map(|change| (change.kind, change.state_key))
+                .collect()
+        };
+        if keys.iter().any(|(kind, _)| is_name(kind)) {
+            return Ok(true);
         }
-        let rooms = self.sync.rooms();
-        let changes = rooms
-            .state_changes(room, span.after, span.through, usize::MAX)
+        let members = keys.into_iter().filter(|(kind, _)| kind == "m.room.member");
+        let members: BTreeSet<OwnedUserId> = members
+            .filter_map(|(_, member)| OwnedUserId::try_from(member).ok())
+            .collect();
+        // A new display name changes neither counts nor heroes.
+        let before = self.memberships_at(room, &members, span.after).await?;
+        Ok(before != self.memberships_at(room, &members, span.through).await?)
+    }
+
+    async fn memberships_at(
+        &self,
+        room: &RoomId,
+        members: &BTreeSet<OwnedUserId>,
+        at: Position,
+    ) -> Result<BTreeMap<String, Option<MembershipState>>, SyncError> {
+        if members.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let events = self
+            .sync
+            .rooms()
+            .members_at(room, members.iter().cloned(), at)
             .await?;
-        Ok(changes.iter().any(|change| is_summarised(&change.kind)))
+        Ok(events
+            .iter()
+            .filter_map(|event| Some((event.state_key()?.to_owned(), event.membership())))
+            .collect())
     }
 
     /// The first members other than the user; those who left or were banned when nobody else is there.
@@ -117,6 +154,7 @@ impl Reading<'_> {
     }
 }
 
-fn is_summarised(kind: &str) -> bool {
-    matches!(kind, "m.room.member" | "m.room.name" | "m.room.canonical_alias")
+/// Whether the state decides if the room is named after its members.
+fn is_name(kind: &str) -> bool {
+    matches!(kind, "m.room.name" | "m.room.canonical_alias")
 }

@@ -1,6 +1,7 @@
 //! Tests of the sync engine over a store in memory.
 
 mod never_skips;
+mod parts;
 mod polling;
 mod visibility;
 mod world;

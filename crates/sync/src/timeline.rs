@@ -79,8 +79,9 @@ impl Reading<'_> {
             self.scan(room, sight, span).await?
         };
         piece.events.reverse();
-        // To a client that knows nothing of the room, whatever lies before the piece is more.
-        piece.limited |= span.is_news() && piece.start > Position::ZERO;
+        // To a client that knows nothing of the room, whatever lies before the piece is more; and what one joined since
+        // the last sync does not go on from anything, as clients and their tests have come to expect.
+        piece.limited |= span.is_news() && (piece.start > Position::ZERO || self.since.is_some());
         Ok(piece)
     }
 

@@ -134,6 +134,7 @@ impl World {
 
     async fn room(&self, creator: &User, preset: Preset) -> OwnedRoomId {
         let request = CreateRoom {
+            room_id: None,
             version: "11".parse().unwrap(),
             preset,
             name: None,

@@ -85,8 +85,8 @@ async fn an_initial_sync_has_all_parts_that_clients_look_for() {
         .iter()
         .find(|event| text(event, "/type") == "m.push_rules");
     assert!(rules.is_some_and(|rules| rules.pointer("/content/global/override").is_some()));
-    let served = alice.get("/pushrules/").await.ok();
-    assert_eq!(rules.and_then(|rules| rules.get("content")), Some(&served));
+    let rules_page = alice.get("/pushrules/").await.ok();
+    assert_eq!(rules.and_then(|rules| rules.get("content")), Some(&rules_page));
 }
 
 #[tokio::test]
@@ -260,16 +260,16 @@ async fn lazy_loading_sends_those_who_speak_once() {
             .collect()
     };
     let first = sync_with(&alice, "", &lazy).await;
-    assert_eq!(members(&first), [alice.id.clone()]);
+    assert_eq!(members(&first), [alice.id.as_str()]);
     bob.say(&room, "b1", "x").await;
     let second = sync_with(&alice, text(&first, "/next_batch"), &lazy).await;
-    assert_eq!(members(&second), [bob.id.clone()]);
+    assert_eq!(members(&second), [bob.id.as_str()]);
     bob.say(&room, "b2", "x").await;
     let third = sync_with(&alice, text(&second, "/next_batch"), &lazy).await;
     assert_eq!(members(&third), [""; 0]);
     // The response is lost, and asked for again.
     let again = sync_with(&alice, text(&first, "/next_batch"), &lazy).await;
-    assert_eq!(members(&again), [bob.id.clone()]);
+    assert_eq!(members(&again), [bob.id.as_str()]);
 }
 
 #[tokio::test]
