@@ -5,7 +5,7 @@ use gatehouse_http::{ApiError, RawQuery, body::json_input};
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId};
 use serde::Deserialize;
 
-use crate::{ClientApi, read_errors};
+use crate::{ClientApi, errors};
 
 /// A body that says why, or nothing at all.
 #[derive(Debug, Default, Deserialize)]
@@ -74,7 +74,7 @@ pub(crate) async fn room(
 ) -> Result<(OwnedRoomId, Vec<OwnedServerName>), ApiError> {
     if id_or_alias.starts_with('#') {
         let resolved = api.directory.resolve(id_or_alias).await;
-        let resolved = resolved.map_err(read_errors::alias)?;
+        let resolved = resolved.map_err(errors::alias)?;
         return Ok((resolved.room_id, resolved.servers));
     }
     let room_id = OwnedRoomId::try_from(id_or_alias)

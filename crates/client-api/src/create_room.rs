@@ -16,7 +16,7 @@ use ruma::{CanonicalJsonObject, OwnedRoomAliasId, OwnedRoomId, OwnedUserId, Room
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{ClientApi, body, errors, inviting, limits, read_errors};
+use crate::{ClientApi, body, errors, inviting, limits};
 
 /// Today's path.
 pub(crate) fn routes() -> Router<ClientApi> {
@@ -144,7 +144,7 @@ async fn check_free(api: &ClientApi, alias: &OwnedRoomAliasId) -> Result<(), Api
             let message = "This alias is taken. Choose another `room_alias_name`.";
             ApiError::new(StatusCode::BAD_REQUEST, "M_ROOM_IN_USE", message)
         }
-        error => read_errors::alias(error),
+        error => errors::alias(error),
     })
 }
 
@@ -161,15 +161,14 @@ fn request(api: &ClientApi, body: Body, default_version: RoomVersion) -> Result<
     };
     let alias = body.room_alias_name.filter(|name| !name.is_empty());
     let alias = alias.map(|name| local_alias(&name, api.rooms.server_name()));
-    let alias = alias
-        .transpose()
-        .map_err(|error| read_errors::alias(error.into()))?;
+    let alias = alias.transpose().map_err(|error| errors::alias(error.into()))?;
     let preset = match (body.preset, body.visibility) {
         (Some(PresetName::Trusted), _) => Preset::TrustedPrivateChat,
         (Some(PresetName::Public), _) | (None, Some(Visibility::Public)) => Preset::PublicChat,
         (Some(PresetName::Private), _) | (None, Some(Visibility::Private) | None) => Preset::PrivateChat,
     };
     Ok(CreateRoom {
+        room_id: None,
         version,
         preset,
         name: body.name,

@@ -7,7 +7,7 @@ use ruma::{OwnedRoomId, RoomId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{ClientApi, read_errors};
+use crate::{ClientApi, errors};
 
 pub(crate) fn routes() -> Router<ClientApi> {
     Router::new()
@@ -34,7 +34,7 @@ async fn get_room_id_by_alias(
     State(api): State<ClientApi>,
     Path(alias): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let resolved = api.directory.resolve(&alias).await.map_err(read_errors::alias)?;
+    let resolved = api.directory.resolve(&alias).await.map_err(errors::alias)?;
     Ok(Json(
         json!({ "room_id": resolved.room_id, "servers": resolved.servers }),
     ))
@@ -60,7 +60,7 @@ async fn set_room_alias(
     let room_id = <&RoomId>::try_from(room_id.as_str())
         .map_err(|_| ApiError::invalid_param("`room_id` is not a room id."))?;
     let added = api.directory.add_alias(actor(&requester), &alias, room_id).await;
-    added.map_err(read_errors::alias)?;
+    added.map_err(errors::alias)?;
     Ok(Json(json!({})))
 }
 
@@ -72,7 +72,7 @@ async fn delete_room_alias(
 ) -> Result<Json<Value>, ApiError> {
     requester.refuse_suspended()?;
     let removed = api.directory.remove_alias(actor(&requester), &alias).await;
-    removed.map_err(read_errors::alias)?;
+    removed.map_err(errors::alias)?;
     Ok(Json(json!({})))
 }
 
@@ -83,5 +83,5 @@ async fn get_local_aliases(
     Path(room_id): Path<OwnedRoomId>,
 ) -> Result<Json<Value>, ApiError> {
     let aliases = api.directory.aliases_of(actor(&requester), &room_id).await;
-    Ok(Json(json!({ "aliases": aliases.map_err(read_errors::alias)? })))
+    Ok(Json(json!({ "aliases": aliases.map_err(errors::alias)? })))
 }

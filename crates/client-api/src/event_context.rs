@@ -6,7 +6,7 @@ use gatehouse_http::{ApiError, Path, Query, Requester};
 use ruma::{OwnedEventId, OwnedRoomId};
 use serde::{Deserialize, Serialize};
 
-use crate::{ClientApi, paging, read_errors};
+use crate::{ClientApi, errors, paging};
 
 pub(crate) fn routes() -> Router<ClientApi> {
     Router::new().route("/rooms/{room_id}/context/{event_id}", get(get_event_context))
@@ -42,7 +42,7 @@ async fn get_event_context(
         .rooms
         .event_context(viewer, &room_id, &event_id, limit, &filter)
         .await
-        .map_err(read_errors::read)?;
+        .map_err(errors::read)?;
     Ok(Json(Context {
         start: context.start.to_string(),
         end: context.end.to_string(),

@@ -7,7 +7,7 @@ use ruma::{OwnedRoomId, OwnedServerName};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{ClientApi, directory::actor, paging, read_errors};
+use crate::{ClientApi, directory::actor, errors, paging};
 
 pub(crate) fn routes() -> Router<ClientApi> {
     Router::new()
@@ -32,7 +32,7 @@ async fn get_room_visibility_on_directory(
     Path(room_id): Path<OwnedRoomId>,
 ) -> Result<Json<Value>, ApiError> {
     let visibility = api.directory.visibility(&room_id).await;
-    let visibility = match visibility.map_err(read_errors::publication)? {
+    let visibility = match visibility.map_err(errors::publication)? {
         RoomVisibility::Public => "public",
         RoomVisibility::Private => "private",
     };
@@ -62,7 +62,7 @@ async fn set_room_visibility_on_directory(
         .directory
         .set_visibility(actor(&requester), &room_id, visibility)
         .await;
-    set.map_err(read_errors::publication)?;
+    set.map_err(errors::publication)?;
     Ok(Json(json!({})))
 }
 
@@ -93,7 +93,7 @@ async fn get_public_rooms(
         .directory
         .public_rooms(parameters.server.as_deref(), &query)
         .await;
-    page.map(Json).map_err(read_errors::publication)
+    page.map(Json).map_err(errors::publication)
 }
 
 #[derive(Deserialize)]
@@ -135,5 +135,5 @@ async fn query_public_rooms(
         .directory
         .public_rooms(parameters.server.as_deref(), &query)
         .await;
-    page.map(Json).map_err(read_errors::publication)
+    page.map(Json).map_err(errors::publication)
 }

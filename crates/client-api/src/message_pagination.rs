@@ -8,9 +8,8 @@ use ruma::OwnedRoomId;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClientApi,
+    ClientApi, errors,
     paging::{self, Dir},
-    read_errors,
 };
 
 pub(crate) fn routes() -> Router<ClientApi> {
@@ -54,7 +53,7 @@ async fn get_room_events(
         .rooms
         .messages(paging::viewer(&requester), &room_id, &query)
         .await;
-    let page = page.map_err(read_errors::read)?;
+    let page = page.map_err(errors::read)?;
     Ok(Json(Page {
         start: page.start.to_string(),
         end: page.end.map(|end| end.to_string()),

@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use axum::{Json, Router, extract::State, routing::get};
+use gatehouse_events::ClientEvent;
 use gatehouse_http::{ApiError, Path, Query, Requester};
 use gatehouse_sync::{EventsPage, EventsRequest, InitialSync, InitialSyncRequest, RoomSnapshot};
-use ruma::OwnedRoomId;
+use ruma::{OwnedEventId, OwnedRoomId};
 use serde::Deserialize;
 
-use crate::{ClientApi, sync::token, sync_errors::sync_error};
+use crate::{ClientApi, errors, paging, sync::token};
 
 pub(crate) fn routes() -> Router<ClientApi> {
     Router::new()
         .route("/events", get(get_events))
+        .route("/events/{event_id}", get(get_one_event))
         .route("/initialSync", get(initial_sync))
         .route("/rooms/{room_id}/initialSync", get(room_initial_sync))
 }
@@ -61,6 +63,17 @@ async fn room_initial_sync(
     room_snapshot(&api, &requester, &room_id, &query).await.map(Json)
 }
 
+/// `GET /_matrix/client/v3/events/{eventId}`
+async fn get_one_event(
+    State(api): State<ClientApi>,
+    requester: Requester,
+    Path(event_id): Path<OwnedEventId>,
+) -> Result<Json<ClientEvent>, ApiError> {
+    let viewer = paging::viewer(&requester);
+    let event = api.rooms.one_event_by_id(viewer, &event_id).await;
+    event.map(Json).map_err(errors::read)
+}
+
 /// A stretch of the event stream, for every version to encode.
 pub(crate) async fn events(
     api: &ClientApi,
@@ -75,7 +88,7 @@ pub(crate) async fn events(
         room: query.room_id,
         limit: query.limit,
     };
-    api.sync.events(&request).await.map_err(sync_error)
+    api.sync.events(&request).await.map_err(errors::sync)
 }
 
 /// All rooms as they are, for every version to encode.
@@ -85,7 +98,7 @@ pub(crate) async fn snapshot(
     query: &InitialSyncQuery,
 ) -> Result<InitialSync, ApiError> {
     let request = request(requester, query);
-    api.sync.initial_sync(&request).await.map_err(sync_error)
+    api.sync.initial_sync(&request).await.map_err(errors::sync)
 }
 
 /// One room as it is, for every version to encode.
@@ -99,7 +112,7 @@ pub(crate) async fn room_snapshot(
     api.sync
         .room_initial_sync(&request, room_id)
         .await
-        .map_err(sync_error)
+        .map_err(errors::sync)
 }
 
 fn request(requester: &Requester, query: &InitialSyncQuery) -> InitialSyncRequest {

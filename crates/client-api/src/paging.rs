@@ -5,7 +5,7 @@ use gatehouse_rooms::{filter::RoomEventFilter, present::Viewer, token::Token};
 use gatehouse_store::Direction;
 use serde::Deserialize;
 
-use crate::read_errors;
+use crate::errors;
 
 /// `dir`.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -43,7 +43,7 @@ pub(crate) fn limit(limit: Option<u64>) -> Option<usize> {
 /// A `filter` parameter.
 pub(crate) fn filter(text: Option<&str>) -> Result<RoomEventFilter, ApiError> {
     match text.filter(|text| !text.is_empty()) {
-        Some(text) => RoomEventFilter::parse(text).map_err(|error| read_errors::filter(&error)),
+        Some(text) => RoomEventFilter::parse(text).map_err(|error| errors::filter(&error)),
         None => Ok(RoomEventFilter::default()),
     }
 }

@@ -34,11 +34,7 @@ struct Presence {
 }
 
 /// `GET /_matrix/client/v3/presence/{userId}/status`
-async fn get_presence(
-    State(_): State<ClientApi>,
-    _: Requester,
-    Path(_): Path<OwnedUserId>,
-) -> Json<Value> {
+async fn get_presence(State(_): State<ClientApi>, _: Requester, Path(_): Path<OwnedUserId>) -> Json<Value> {
     Json(json!({ "presence": "offline" }))
 }
 

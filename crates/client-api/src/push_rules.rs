@@ -58,7 +58,11 @@ fn rule(requester: &Requester, kind: &str, rule_id: &str) -> Result<Value, ApiEr
     rules
         .get(kind)
         .and_then(Value::as_array)
-        .and_then(|rules| rules.iter().find(|rule| rule.get("rule_id").and_then(Value::as_str) == Some(rule_id)))
+        .and_then(|rules| {
+            rules
+                .iter()
+                .find(|rule| rule.get("rule_id").and_then(Value::as_str) == Some(rule_id))
+        })
         .cloned()
         .ok_or_else(|| ApiError::not_found("There is no push rule of this kind with this id."))
 }

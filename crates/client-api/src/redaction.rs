@@ -6,7 +6,7 @@ use gatehouse_rooms::{Transaction, WriteError, redact::Redaction};
 use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomId};
 use serde_json::{Value, json};
 
-use crate::{ClientApi, body, errors, limits, paging, read_errors, room_send::transaction};
+use crate::{ClientApi, body, errors, limits, paging, room_send::transaction};
 
 pub(crate) fn routes() -> Router<ClientApi> {
     Router::new().route("/rooms/{room_id}/redact/{event_id}/{txn_id}", put(redact_event))
@@ -69,7 +69,7 @@ async fn refuse_suspended(
     }
     let viewer = paging::viewer(requester);
     let target = api.rooms.one_event(viewer, room_id, event_id).await;
-    if target.map_err(read_errors::read)?.event.sender == requester.user_id {
+    if target.map_err(errors::read)?.event.sender == requester.user_id {
         return Ok(());
     }
     requester.refuse_suspended()

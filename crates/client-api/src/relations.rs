@@ -9,9 +9,8 @@ use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClientApi,
+    ClientApi, errors,
     paging::{self, Dir},
-    read_errors,
 };
 
 /// Under `/_matrix/client/v1`.
@@ -104,7 +103,7 @@ async fn page(
         .rooms
         .relations(paging::viewer(requester), room_id, parent, &query)
         .await
-        .map_err(read_errors::read)?;
+        .map_err(errors::read)?;
     Ok(Json(Page {
         chunk: page.chunk,
         next_batch: page.next_batch.map(|token| token.to_string()),

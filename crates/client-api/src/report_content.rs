@@ -7,7 +7,7 @@ use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{ClientApi, errors, limits, paging, read_errors};
+use crate::{ClientApi, errors, limits, paging};
 
 pub(crate) fn routes() -> Router<ClientApi> {
     Router::new()
@@ -54,7 +54,7 @@ async fn report_event(
     }
     let viewer = paging::viewer(&requester);
     let seen = api.rooms.one_event(viewer, &room_id, &event_id).await;
-    seen.map_err(read_errors::read)?;
+    seen.map_err(errors::read)?;
     let reported = Reported::Event {
         room_id,
         event_id,

@@ -6,7 +6,7 @@ use ruma::OwnedRoomId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{ClientApi, paging::Dir, read_errors};
+use crate::{ClientApi, errors, paging::Dir};
 
 /// Under `/_matrix/client/v1`.
 pub(crate) fn routes() -> Router<ClientApi> {
@@ -30,7 +30,7 @@ async fn get_event_by_timestamp(
         .rooms
         .event_by_timestamp(&requester.user_id, &room_id, parameters.ts, parameters.dir.into())
         .await
-        .map_err(read_errors::read)?;
+        .map_err(errors::read)?;
     Ok(Json(
         json!({ "event_id": event_id, "origin_server_ts": origin_server_ts }),
     ))

@@ -6,7 +6,7 @@ use gatehouse_rooms::send::StateUpdate;
 use ruma::{CanonicalJsonValue, OwnedRoomId, RoomId, UserId};
 use serde_json::{Value, json};
 
-use crate::{ClientApi, body, errors, limits, read_errors};
+use crate::{ClientApi, body, errors, limits};
 
 pub(crate) fn routes() -> Router<ClientApi> {
     Router::new()
@@ -122,5 +122,5 @@ async fn check_canonical_alias(
         .map(|(key, value)| (key.clone(), value.clone().into()))
         .collect();
     let checked = api.directory.check_canonical_alias(room_id, &content).await;
-    checked.map_err(read_errors::canonical_alias)
+    checked.map_err(errors::canonical_alias)
 }

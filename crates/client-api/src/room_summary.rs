@@ -5,7 +5,7 @@ use gatehouse_http::{ApiError, OptionalRequester, Path};
 use gatehouse_rooms::summary::RequestedSummary;
 use ruma::{OwnedRoomId, OwnedRoomOrAliasId};
 
-use crate::{ClientApi, read_errors};
+use crate::{ClientApi, errors};
 
 /// Under `/_matrix/client/v1`.
 pub(crate) fn routes() -> Router<ClientApi> {
@@ -35,10 +35,10 @@ async fn get_room_summary(
         Ok(room_id) => room_id,
         Err(alias) => {
             let resolved = api.directory.resolve(alias.as_str()).await;
-            resolved.map_err(read_errors::alias)?.room_id
+            resolved.map_err(errors::alias)?.room_id
         }
     };
     let user = requester.as_ref().map(|requester| &*requester.user_id);
     let summary = api.rooms.room_summary(user, &room_id).await;
-    summary.map(Json).map_err(read_errors::read)
+    summary.map(Json).map_err(errors::read)
 }

@@ -14,7 +14,7 @@ use gatehouse_rooms::members::{JoinedMember, MembersQuery};
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, events::room::member::MembershipState};
 use serde::{Deserialize, Serialize};
 
-use crate::{ClientApi, paging, read_errors};
+use crate::{ClientApi, errors, paging};
 
 pub(crate) fn routes() -> Router<ClientApi> {
     event_routes().merge(state_content_routes())
@@ -54,7 +54,7 @@ async fn get_one_room_event(
 ) -> Result<Json<ClientEvent>, ApiError> {
     let viewer = paging::viewer(&requester);
     let event = api.rooms.one_event(viewer, &room_id, &event_id).await;
-    event.map(Json).map_err(read_errors::read)
+    event.map(Json).map_err(errors::read)
 }
 
 /// `GET /_matrix/client/v3/rooms/{roomId}/state`
@@ -64,7 +64,7 @@ async fn get_room_state(
     Path(room_id): Path<OwnedRoomId>,
 ) -> Result<Json<Vec<ClientEvent>>, ApiError> {
     let state = api.rooms.room_state(paging::viewer(&requester), &room_id).await;
-    state.map(Json).map_err(read_errors::read)
+    state.map(Json).map_err(errors::read)
 }
 
 #[derive(Deserialize)]
@@ -111,7 +111,7 @@ async fn one_state_event(
 ) -> Result<Response, ApiError> {
     let viewer = paging::viewer(requester);
     let event = api.rooms.room_state_event(viewer, room_id, kind, state_key).await;
-    let event = event.map_err(read_errors::read)?;
+    let event = event.map_err(errors::read)?;
     Ok(match parameters.format {
         StateFormat::Content => Json(event.content()).into_response(),
         StateFormat::Event => Json(event).into_response(),
@@ -146,7 +146,7 @@ async fn get_members_by_room(
         .rooms
         .members(paging::viewer(&requester), &room_id, &query)
         .await;
-    let chunk = members.map_err(read_errors::read)?;
+    let chunk = members.map_err(errors::read)?;
     Ok(Json(Members { chunk }))
 }
 
@@ -162,6 +162,6 @@ async fn get_joined_members_by_room(
     Path(room_id): Path<OwnedRoomId>,
 ) -> Result<Json<JoinedMembers>, ApiError> {
     let members = api.rooms.joined_members(&requester.user_id, &room_id).await;
-    let joined = members.map_err(read_errors::read)?.into_iter().collect();
+    let joined = members.map_err(errors::read)?.into_iter().collect();
     Ok(Json(JoinedMembers { joined }))
 }

@@ -6,7 +6,7 @@ use gatehouse_rooms::hierarchy::{HierarchyPage, HierarchyQuery};
 use ruma::OwnedRoomId;
 use serde::Deserialize;
 
-use crate::{ClientApi, paging, read_errors};
+use crate::{ClientApi, errors, paging};
 
 /// Under `/_matrix/client/v1`.
 pub(crate) fn routes() -> Router<ClientApi> {
@@ -39,5 +39,5 @@ async fn get_space_hierarchy(
         .rooms
         .space_hierarchy(&requester.user_id, &room_id, &query)
         .await;
-    page.map(Json).map_err(read_errors::read)
+    page.map(Json).map_err(errors::read)
 }

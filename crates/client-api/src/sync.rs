@@ -8,7 +8,7 @@ use gatehouse_rooms::token::Token;
 use gatehouse_sync::{Filter, Request, Response, StateForm};
 use serde::Deserialize;
 
-use crate::{ClientApi, sync_errors::sync_error};
+use crate::{ClientApi, errors};
 
 pub(crate) fn routes() -> Router<ClientApi> {
     Router::new().route("/sync", get(sync))
@@ -45,7 +45,7 @@ async fn sync(
         },
     };
     tokio::select! {
-        answer = api.sync.sync(&request) => answer.map(Json).map_err(sync_error),
+        answer = api.sync.sync(&request) => answer.map(Json).map_err(errors::sync),
         // Logging out, or a new password, ends what waits with the old token.
         () = requester.ended() => Err(ApiError::unknown_token("This session has ended. Log in again.")),
     }
@@ -75,6 +75,6 @@ async fn filter(api: &ClientApi, requester: &Requester, text: Option<String>) ->
             .sync
             .stored_filter(&requester.user_id, id)
             .await
-            .map_err(sync_error),
+            .map_err(errors::sync),
     }
 }

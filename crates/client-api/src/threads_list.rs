@@ -7,7 +7,7 @@ use gatehouse_rooms::relations::threads::Include;
 use ruma::OwnedRoomId;
 use serde::{Deserialize, Serialize};
 
-use crate::{ClientApi, paging, read_errors};
+use crate::{ClientApi, errors, paging};
 
 /// Under `/_matrix/client/v1`.
 pub(crate) fn routes() -> Router<ClientApi> {
@@ -52,7 +52,7 @@ async fn get_thread_roots(
     let from = paging::token(parameters.from.as_deref())?;
     let viewer = paging::viewer(&requester);
     let page = api.rooms.threads(viewer, &room_id, include, limit, from).await;
-    let page = page.map_err(read_errors::read)?;
+    let page = page.map_err(errors::read)?;
     Ok(Json(Page {
         chunk: page.chunk,
         next_batch: page.next_batch.map(|token| token.to_string()),

@@ -1,11 +1,10 @@
-//! Redacting without transaction ids, pages of history, and events by their ids alone.
+//! Redacting without transaction ids, and pages of history.
 
 use axum::{
     Json, Router,
     extract::State,
     routing::{get, post},
 };
-use gatehouse_events::ClientEvent;
 use gatehouse_http::{ApiError, JsonText, Path, Query, Requester};
 use gatehouse_rooms::{filter::RoomEventFilter, messages::MessagesQuery, token::Token};
 use ruma::{OwnedEventId, OwnedRoomId};
@@ -13,9 +12,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    ClientApi,
+    ClientApi, errors,
     paging::{self, Dir},
-    read_errors, redaction,
+    redaction,
 };
 
 pub(super) fn write_routes() -> Router<ClientApi> {
@@ -23,9 +22,7 @@ pub(super) fn write_routes() -> Router<ClientApi> {
 }
 
 pub(super) fn read_routes() -> Router<ClientApi> {
-    Router::new()
-        .route("/rooms/{room_id}/messages", get(get_room_events))
-        .route("/events/{event_id}", get(get_event))
+    Router::new().route("/rooms/{room_id}/messages", get(get_room_events))
 }
 
 /// `POST /_matrix/client/api/v1/rooms/{roomId}/redact/{eventId}`
@@ -62,7 +59,7 @@ async fn get_room_events(
     };
     let viewer = paging::viewer(&requester);
     let page = api.rooms.messages(viewer, &room_id, &query).await;
-    let page = page.map_err(read_errors::read)?;
+    let page = page.map_err(errors::read)?;
     // Clients of that time always find an end, and stop when a page is empty.
     let end = page.end.or(match parameters.dir {
         Dir::Backward => Some(Token::START),
@@ -73,17 +70,4 @@ async fn get_room_events(
         body.insert("end".to_owned(), json!(end.to_string()));
     }
     Ok(Json(body))
-}
-
-/// `GET /_matrix/client/api/v1/events/{eventId}`
-async fn get_event(
-    State(api): State<ClientApi>,
-    requester: Requester,
-    Path(event_id): Path<OwnedEventId>,
-) -> Result<Json<ClientEvent>, ApiError> {
-    let event = api
-        .rooms
-        .one_event_by_id(paging::viewer(&requester), &event_id)
-        .await;
-    event.map(Json).map_err(read_errors::read)
 }
