@@ -68,6 +68,7 @@ impl House {
     async fn room(&self, creator: &UserId, name: &str) -> OwnedRoomId {
         self.clock.advance(Duration::from_millis(1));
         let request = CreateRoom {
+            room_id: None,
             version: "11".parse().unwrap(),
             preset: Preset::PublicChat,
             name: Some(name.to_owned()),

@@ -2,7 +2,8 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ruma::{
-    CanonicalJsonObject, CanonicalJsonValue, EventId, Int, OwnedEventId, OwnedRoomId, RoomId, ServerName, UserId,
+    CanonicalJsonObject, CanonicalJsonValue, EventId, Int, OwnedEventId, OwnedRoomId, RoomId, ServerName,
+    UserId,
     events::TimelineEventType,
     room_version_rules::{EventIdFormatVersion, EventsReferenceFormatVersion, RoomIdFormatVersion},
     signatures::{content_hash, reference_hash, sign_event},
@@ -96,9 +97,19 @@ impl EventBuilder<'_> {
         self.finish(Some(room_id), sender, new, parents, origin_server_ts)
     }
 
-    /// Builds the `m.room.create` event of a new room. From version 12 on, its hash is the room's id.
+    /// A new room's id, where the room version lets one choose it: up to version 11.
+    pub fn new_room_id(&self) -> Result<Option<OwnedRoomId>, BuildError> {
+        match self.version.rules().room_id_format {
+            RoomIdFormatVersion::V1 => self.random_room_id().map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Builds the `m.room.create` event of a new room. From version 12 on, its hash is the room's id; before, the id is
+    /// `chosen`, or a new one.
     pub fn build_create(
         &self,
+        chosen: Option<OwnedRoomId>,
         sender: &UserId,
         content: CanonicalJsonObject,
         origin_server_ts: u64,
@@ -109,11 +120,14 @@ impl EventBuilder<'_> {
             content,
             redacts: None,
         };
-        let room_id = match self.version.rules().room_id_format {
-            RoomIdFormatVersion::V1 => Some(self.random_room_id()?),
-            _ => None,
+        let room_id = match chosen {
+            Some(chosen) => Some(chosen),
+            None => self.new_room_id()?,
         };
-        let parents = Parents { depth: 1, ..Parents::default() };
+        let parents = Parents {
+            depth: 1,
+            ..Parents::default()
+        };
         self.finish(room_id.as_deref(), sender, new, parents, origin_server_ts)
     }
 
@@ -159,7 +173,8 @@ impl EventBuilder<'_> {
             None => OwnedRoomId::try_from(format!("!{reference_hash}"))
                 .map_err(|error| BuildError::Unsignable(error.to_string()))?,
         };
-        let pdu = serde_json::to_string(&object).map_err(|error| BuildError::Unsignable(error.to_string()))?;
+        let pdu =
+            serde_json::to_string(&object).map_err(|error| BuildError::Unsignable(error.to_string()))?;
         if pdu.len() > MAX_PDU_BYTES {
             return Err(BuildError::TooLarge);
         }
@@ -177,7 +192,11 @@ impl EventBuilder<'_> {
             redacts,
             rejected: false,
         };
-        Ok(Built { event, pdu, reference_hash })
+        Ok(Built {
+            event,
+            pdu,
+            reference_hash,
+        })
     }
 
     /// The PDU's fields before hashes and signatures.
@@ -194,11 +213,17 @@ impl EventBuilder<'_> {
         if let (Some(redacts), false) = (&new.redacts, rules.redaction.content_field_redacts) {
             object.insert("redacts".to_owned(), text(redacts.as_str()));
         }
-        object.insert("auth_events".to_owned(), self.references(&parents.auth_events, parents));
+        object.insert(
+            "auth_events".to_owned(),
+            self.references(&parents.auth_events, parents),
+        );
         object.insert("content".to_owned(), CanonicalJsonValue::Object(new.content));
         object.insert("depth".to_owned(), integer(parents.depth)?);
         object.insert("origin_server_ts".to_owned(), integer(origin_server_ts)?);
-        object.insert("prev_events".to_owned(), self.references(&parents.prev_events, parents));
+        object.insert(
+            "prev_events".to_owned(),
+            self.references(&parents.prev_events, parents),
+        );
         if let Some(room_id) = room_id {
             object.insert("room_id".to_owned(), text(room_id.as_str()));
         }
@@ -206,17 +231,27 @@ impl EventBuilder<'_> {
         if let Some(state_key) = new.state_key {
             object.insert("state_key".to_owned(), CanonicalJsonValue::String(state_key));
         }
-        object.insert("type".to_owned(), CanonicalJsonValue::String(new.kind.to_string()));
+        object.insert(
+            "type".to_owned(),
+            CanonicalJsonValue::String(new.kind.to_string()),
+        );
         Ok(object)
     }
 
     fn references(&self, ids: &[OwnedEventId], parents: &Parents) -> CanonicalJsonValue {
-        let with_hashes = matches!(self.version.rules().events_reference_format, EventsReferenceFormatVersion::V1);
+        let with_hashes = matches!(
+            self.version.rules().events_reference_format,
+            EventsReferenceFormatVersion::V1
+        );
         let reference = |id: &OwnedEventId| {
             if !with_hashes {
                 return text(id.as_str());
             }
-            let hash = parents.hashes.iter().find(|(of, _)| of == id).map(|(_, hash)| hash.clone());
+            let hash = parents
+                .hashes
+                .iter()
+                .find(|(of, _)| of == id)
+                .map(|(_, hash)| hash.clone());
             let hashes = hash.map(|hash| ("sha256".to_owned(), CanonicalJsonValue::String(hash)));
             CanonicalJsonValue::Array(vec![
                 text(id.as_str()),
@@ -231,7 +266,11 @@ fn check_lengths(new: &NewEvent) -> Result<(), BuildError> {
     if new.kind.to_string().len() > MAX_FIELD_BYTES {
         return Err(BuildError::FieldTooLong("type"));
     }
-    if new.state_key.as_ref().is_some_and(|key| key.len() > MAX_FIELD_BYTES) {
+    if new
+        .state_key
+        .as_ref()
+        .is_some_and(|key| key.len() > MAX_FIELD_BYTES)
+    {
         return Err(BuildError::FieldTooLong("state_key"));
     }
     Ok(())
@@ -247,7 +286,9 @@ fn text(text: &str) -> CanonicalJsonValue {
 
 fn integer(number: u64) -> Result<CanonicalJsonValue, BuildError> {
     let number = i64::try_from(number).ok().and_then(Int::new);
-    number.map(CanonicalJsonValue::Integer).ok_or_else(|| BuildError::Unsignable("a number is out of range".to_owned()))
+    number
+        .map(CanonicalJsonValue::Integer)
+        .ok_or_else(|| BuildError::Unsignable("a number is out of range".to_owned()))
 }
 
 fn unsignable(error: ruma::signatures::JsonError) -> BuildError {

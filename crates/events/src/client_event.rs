@@ -62,7 +62,11 @@ impl ClientEvent {
     /// The event with nothing added, and with its room.
     pub fn new(event: Arc<Event>) -> Self {
         let room_id = Some(event.room_id.clone());
-        Self { event, room_id, unsigned: Unsigned::default() }
+        Self {
+            event,
+            room_id,
+            unsigned: Unsigned::default(),
+        }
     }
 
     /// As `/sync` shows it: without its room.
@@ -148,7 +152,10 @@ mod tests {
 
     #[test]
     fn what_is_absent_is_left_out() {
-        let shown = shown(&ClientEvent::new(Arc::new(event("m.room.message", r#"{"body":"x"}"#))));
+        let shown = shown(&ClientEvent::new(Arc::new(event(
+            "m.room.message",
+            r#"{"body":"x"}"#,
+        ))));
         assert_eq!(
             shown,
             json!({

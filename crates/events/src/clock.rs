@@ -34,7 +34,10 @@ impl Clock {
     pub fn now_ms(&self) -> u64 {
         match &self.0 {
             Source::System => {
-                #[expect(clippy::disallowed_methods, reason = "this is the one place that may ask the machine")]
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "this is the one place that may ask the machine"
+                )]
                 let since_1970 = std::time::SystemTime::now().duration_since(UNIX_EPOCH);
                 since_1970.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
             }

@@ -93,11 +93,16 @@ impl Event {
             EventIdFormatVersion::V1 => fields.event_id,
             _ => None,
         };
-        let event_id = event_id.map(EventId::to_owned).or(inside).ok_or(EventParseError::NoEventId)?;
+        let event_id = event_id
+            .map(EventId::to_owned)
+            .or(inside)
+            .ok_or(EventParseError::NoEventId)?;
         let redacts = if fields.kind == TimelineEventType::RoomRedaction
             && version.rules().redaction.content_field_redacts
         {
-            serde_json::from_str::<RedactionContent>(fields.content.get()).ok().and_then(|content| content.redacts)
+            serde_json::from_str::<RedactionContent>(fields.content.get())
+                .ok()
+                .and_then(|content| content.redacts)
         } else {
             fields.redacts
         };

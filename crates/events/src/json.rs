@@ -82,14 +82,21 @@ pub fn canonical(value: Value) -> Result<CanonicalJsonValue, JsonInputError> {
             CanonicalJsonValue::Integer(integer)
         }
         Value::String(string) => CanonicalJsonValue::String(string),
-        Value::Array(items) => CanonicalJsonValue::Array(items.into_iter().map(canonical).collect::<Result<_, _>>()?),
+        Value::Array(items) => {
+            CanonicalJsonValue::Array(items.into_iter().map(canonical).collect::<Result<_, _>>()?)
+        }
         Value::Object(fields) => CanonicalJsonValue::Object(canonical_object(fields)?),
     })
 }
 
 /// A parsed object as canonical JSON; errs on numbers that it cannot hold.
-pub fn canonical_object(fields: serde_json::Map<String, Value>) -> Result<CanonicalJsonObject, JsonInputError> {
-    fields.into_iter().map(|(key, value)| Ok((key, canonical(value)?))).collect()
+pub fn canonical_object(
+    fields: serde_json::Map<String, Value>,
+) -> Result<CanonicalJsonObject, JsonInputError> {
+    fields
+        .into_iter()
+        .map(|(key, value)| Ok((key, canonical(value)?)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -98,16 +105,38 @@ mod tests {
 
     #[test]
     fn e27_numbers_that_events_cannot_hold_are_refused() {
-        for number in ["1.5", "1.0", "1e3", "-0", "9007199254740992", "-9007199254740992", "1e400"] {
+        for number in [
+            "1.5",
+            "1.0",
+            "1e3",
+            "-0",
+            "9007199254740992",
+            "-9007199254740992",
+            "1e400",
+        ] {
             let body = format!(r#"{{"n":{number}}}"#);
             let error = parse_content(body.as_bytes()).expect_err(number);
-            assert!(matches!(error, JsonInputError::Number | JsonInputError::NotJson), "{number}: {error:?}");
+            assert!(
+                matches!(error, JsonInputError::Number | JsonInputError::NotJson),
+                "{number}: {error:?}"
+            );
         }
         for number in ["0", "-1", "9007199254740991", "-9007199254740991"] {
             parse_content(format!(r#"{{"n":{number}}}"#).as_bytes()).expect(number);
         }
-        for text in [r#"{"n":NaN}"#, r#"{"n":Infinity}"#, r#"{"s":"\ud800"}"#, "{} x", "", "\u{feff}{}"] {
-            assert_eq!(parse_content(text.as_bytes()), Err(JsonInputError::NotJson), "{text}");
+        for text in [
+            r#"{"n":NaN}"#,
+            r#"{"n":Infinity}"#,
+            r#"{"s":"\ud800"}"#,
+            "{} x",
+            "",
+            "\u{feff}{}",
+        ] {
+            assert_eq!(
+                parse_content(text.as_bytes()),
+                Err(JsonInputError::NotJson),
+                "{text}"
+            );
         }
     }
 
@@ -115,8 +144,14 @@ mod tests {
     fn depth_is_bounded_before_parsing() {
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         assert_eq!(check_depth(nested(MAX_DEPTH).as_bytes()), Ok(()));
-        assert_eq!(check_depth(nested(MAX_DEPTH + 1).as_bytes()), Err(JsonInputError::TooDeep));
-        assert_eq!(check_depth(nested(1_000_000).as_bytes()), Err(JsonInputError::TooDeep));
+        assert_eq!(
+            check_depth(nested(MAX_DEPTH + 1).as_bytes()),
+            Err(JsonInputError::TooDeep)
+        );
+        assert_eq!(
+            check_depth(nested(1_000_000).as_bytes()),
+            Err(JsonInputError::TooDeep)
+        );
         let in_string = format!(r#"{{"a":"{}\"{}"}}"#, "[".repeat(200), "{".repeat(200));
         assert_eq!(check_depth(in_string.as_bytes()), Ok(()));
     }

@@ -61,7 +61,9 @@ impl FromStr for RoomVersion {
     type Err = UnknownRoomVersion;
 
     fn from_str(name: &str) -> Result<Self, UnknownRoomVersion> {
-        Self::all().find(|version| version.name == name).ok_or(UnknownRoomVersion)
+        Self::all()
+            .find(|version| version.name == name)
+            .ok_or(UnknownRoomVersion)
     }
 }
 

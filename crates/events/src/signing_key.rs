@@ -7,8 +7,9 @@ use ruma::signatures::{Ed25519KeyPair, KeyPair, Signature};
 use thiserror::Error;
 
 /// What stands before the 32-byte seed in the PKCS#8 form of an ed25519 key (RFC 8410).
-const PKCS8_PREFIX: [u8; 16] =
-    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+const PKCS8_PREFIX: [u8; 16] = [
+    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+];
 
 const BASE64: GeneralPurpose = STANDARD_NO_PAD;
 
@@ -56,8 +57,13 @@ impl SigningKey {
             return Err(SigningKeyError::Version);
         }
         let document = [PKCS8_PREFIX.as_slice(), &seed].concat();
-        let pair = Ed25519KeyPair::from_der(&document, version.to_owned()).map_err(|_| SigningKeyError::Seed)?;
-        Ok(Self { pair, seed, version: version.to_owned() })
+        let pair =
+            Ed25519KeyPair::from_der(&document, version.to_owned()).map_err(|_| SigningKeyError::Seed)?;
+        Ok(Self {
+            pair,
+            seed,
+            version: version.to_owned(),
+        })
     }
 
     /// Reads the line that homeservers keep: `ed25519 a_version <unpadded base64 seed>`.
@@ -71,7 +77,9 @@ impl SigningKey {
         if algorithm != "ed25519" {
             return Err(SigningKeyError::Algorithm);
         }
-        let seed = BASE64.decode(seed.trim_end_matches('=')).map_err(|_| SigningKeyError::Seed)?;
+        let seed = BASE64
+            .decode(seed.trim_end_matches('='))
+            .map_err(|_| SigningKeyError::Seed)?;
         Self::from_seed(seed.try_into().map_err(|_| SigningKeyError::Seed)?, version)
     }
 
@@ -104,6 +112,8 @@ impl KeyPair for SigningKey {
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey").field("version", &self.version).finish_non_exhaustive()
+        f.debug_struct("SigningKey")
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }

@@ -30,6 +30,8 @@ pub enum Preset {
 /// What is asked.
 #[derive(Debug, Clone)]
 pub struct CreateRoom {
+    /// The room's id, when it was chosen beforehand; up to version 11.
+    pub room_id: Option<OwnedRoomId>,
     /// The room's version.
     pub version: RoomVersion,
     /// Its first rules.
@@ -78,7 +80,9 @@ impl Rooms {
         hook: Option<Hook<'_>>,
     ) -> Result<OwnedRoomId, Attempt> {
         let content = create_content(creator, request)?;
-        let begun = self.begin_new(request.version, creator, content).await;
+        let begun = self
+            .begin_new(request.version, request.room_id.as_ref(), creator, content)
+            .await;
         let mut transaction = begun.map_err(invalid_create)?;
         let room_id = transaction.head().room_id.clone();
         if let Some(hook) = hook {

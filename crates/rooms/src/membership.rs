@@ -5,6 +5,7 @@
 
 pub mod ban;
 pub mod forget;
+mod guests;
 pub mod invite;
 pub mod join;
 pub mod kick;

@@ -8,7 +8,7 @@ use gatehouse_events::{
 };
 use gatehouse_store::{Batch, Commit, CommitError, Position, StoreError, Topic};
 use ruma::{
-    OwnedDeviceId, OwnedEventId, OwnedUserId, RoomId, UserId,
+    OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId,
     events::{StateEventType, TimelineEventType},
     room_version_rules::EventsReferenceFormatVersion,
 };
@@ -119,10 +119,11 @@ impl Rooms {
     pub(crate) async fn begin_new(
         &self,
         version: gatehouse_events::RoomVersion,
+        chosen: Option<&OwnedRoomId>,
         creator: &UserId,
         create: ruma::CanonicalJsonObject,
     ) -> Result<RoomTransaction, AppendError> {
-        let (built, slot, turn) = self.free_room(version, creator, create).await?;
+        let (built, slot, turn) = self.free_room(version, chosen, creator, create).await?;
         authorise_by_auth_events(version, &built.event, |_| None)?;
         let room_id = built.event.room_id.clone();
         let mut transaction = RoomTransaction {
@@ -154,14 +155,18 @@ impl Rooms {
     async fn free_room(
         &self,
         version: gatehouse_events::RoomVersion,
+        chosen: Option<&OwnedRoomId>,
         creator: &UserId,
         create: ruma::CanonicalJsonObject,
     ) -> Result<(Built, Arc<RoomSlot>, OwnedMutexGuard<Tip>), AppendError> {
         let now_ms = self.now_ms();
         for later_ms in 0..MAX_LATER_MS {
-            let built = self
-                .builder(version)
-                .build_create(creator, create.clone(), now_ms + later_ms)?;
+            let built = self.builder(version).build_create(
+                chosen.cloned(),
+                creator,
+                create.clone(),
+                now_ms + later_ms,
+            )?;
             let slot = self.shared.turns.slot(&built.event.room_id);
             let turn = Arc::clone(&slot.tip).lock_owned().await;
             let room = (built.event.room_id.clone(),);

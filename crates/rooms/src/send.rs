@@ -118,7 +118,11 @@ impl Rooms {
                 .set_member_state(sender, room_id, &update.state_key, content, update.is_guest)
                 .await;
         }
-        attempt(|| self.try_set_state(sender, room_id, update)).await
+        let event_id = attempt(|| self.try_set_state(sender, room_id, update)).await?;
+        if update.kind == "m.room.guest_access" && update.state_key.is_empty() {
+            self.send_guests_away(room_id).await?;
+        }
+        Ok(event_id)
     }
 
     async fn try_set_state(

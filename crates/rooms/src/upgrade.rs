@@ -1,14 +1,13 @@
 //! Replacing a room by one of another version.
 
 use gatehouse_events::RoomVersion;
-use ruma::{
-    CanonicalJsonObject, CanonicalJsonValue, Int, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId,
-};
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, EventId, Int, OwnedRoomId, OwnedUserId, RoomId, UserId};
 
 use crate::{
     RoomHead, Rooms,
     create::{CreateRoom, Hook, Preset},
     membership::invite::Directness,
+    room_transaction::{AppendError, RoomTransaction},
     send::{StateUpdate, append_state, may_send},
     write_error::{Attempt, WriteError, attempt},
 };
@@ -38,39 +37,40 @@ impl Rooms {
         additional_creators: &[OwnedUserId],
         hook: Option<Hook<'_>>,
     ) -> Result<OwnedRoomId, WriteError> {
-        let head = self.head(room_id).await?.ok_or(WriteError::NoSuchRoom)?;
-        may_upgrade(&head, sender)?;
-        let request = self
-            .replacement(&head, sender, version, additional_creators)
-            .await?;
-        let replacement = self.create(sender, &request, hook).await?;
-        attempt(|| self.point_to(sender, room_id, &replacement)).await?;
-        Ok(replacement)
+        attempt(|| self.try_upgrade(sender, room_id, version, additional_creators, hook)).await
     }
 
-    /// The tombstone; then, where the sender may, nobody is to send here any more.
-    async fn point_to(
+    async fn try_upgrade(
         &self,
         sender: &UserId,
         room_id: &RoomId,
-        replacement: &RoomId,
-    ) -> Result<OwnedEventId, Attempt> {
+        version: RoomVersion,
+        additional_creators: &[OwnedUserId],
+        hook: Option<Hook<'_>>,
+    ) -> Result<OwnedRoomId, Attempt> {
         let mut transaction = self.begin_existing(room_id).await?;
         may_upgrade(transaction.head(), sender)?;
-        let tombstone = tombstone(replacement);
-        let event_id = append_state(&mut transaction, sender, &tombstone).await?;
-        let levels = transaction.state_event("m.room.power_levels", "").await?;
-        if let Some(content) = levels.and_then(|event| event.content_as::<CanonicalJsonObject>()) {
-            let quiet = quietened(content);
-            let head = transaction.head();
-            let needed = head.power_levels().to_set_state("m.room.power_levels");
-            if may_send(head, sender, needed, "change this").is_ok() {
-                // The rules may still refuse, and then the old room stays as loud as it is.
-                _ = append_state(&mut transaction, sender, &quiet).await;
-            }
-        }
+        let mut request = self
+            .replacement(transaction.head(), sender, version, additional_creators)
+            .await?;
+        request.room_id = self
+            .builder(version)
+            .new_room_id()
+            .map_err(AppendError::from)
+            .map_err(WriteError::from)?;
+        let replacement = if let Some(chosen) = request.room_id.clone() {
+            // The new room names the tombstone, and the tombstone the new room, whose id is known beforehand.
+            let tombstone = append_state(&mut transaction, sender, &tombstone(&chosen)).await?;
+            name_tombstone(&mut request.creation_content, &tombstone);
+            self.create(sender, &request, hook).await?
+        } else {
+            let replacement = self.create(sender, &request, hook).await?;
+            append_state(&mut transaction, sender, &tombstone(&replacement)).await?;
+            replacement
+        };
+        quieten(&mut transaction, sender).await?;
         transaction.commit().await?;
-        Ok(event_id)
+        Ok(replacement)
     }
 
     /// What the new room is to be.
@@ -109,6 +109,7 @@ impl Rooms {
             fit_power_levels(&mut state.content, version, sender, &creators);
         }
         Ok(CreateRoom {
+            room_id: None,
             version,
             preset: Preset::PrivateChat,
             name: None,
@@ -133,11 +134,7 @@ impl Rooms {
             .await?
             .unwrap_or_default();
         content.remove("additional_creators");
-        let mut predecessor =
-            CanonicalJsonObject::from([("room_id".to_owned(), text(head.room_id.as_str()))]);
-        if let Some(last) = head.extremities.first() {
-            predecessor.insert("event_id".to_owned(), text(last.as_str()));
-        }
+        let predecessor = CanonicalJsonObject::from([("room_id".to_owned(), text(head.room_id.as_str()))]);
         content.insert("predecessor".to_owned(), CanonicalJsonValue::Object(predecessor));
         if version.rules().authorization.additional_room_creators && !additional_creators.is_empty() {
             let creators = additional_creators
@@ -167,6 +164,28 @@ impl Rooms {
             .flatten()
             .next()
             .and_then(|event| event.content_as()))
+    }
+}
+
+/// Where the sender may, nobody is to send in the old room any more.
+async fn quieten(transaction: &mut RoomTransaction, sender: &UserId) -> Result<(), WriteError> {
+    let levels = transaction.state_event("m.room.power_levels", "").await?;
+    let Some(content) = levels.and_then(|event| event.content_as::<CanonicalJsonObject>()) else {
+        return Ok(());
+    };
+    let head = transaction.head();
+    let needed = head.power_levels().to_set_state("m.room.power_levels");
+    if may_send(head, sender, needed, "change this").is_ok() {
+        // The rules may still refuse, and then the old room stays as loud as it is.
+        _ = append_state(transaction, sender, &quietened(content)).await;
+    }
+    Ok(())
+}
+
+/// Up to version 11 the new room says with which event the old one ended.
+fn name_tombstone(creation_content: &mut CanonicalJsonObject, tombstone: &EventId) {
+    if let Some(CanonicalJsonValue::Object(predecessor)) = creation_content.get_mut("predecessor") {
+        predecessor.insert("event_id".to_owned(), text(tombstone.as_str()));
     }
 }
 

@@ -81,7 +81,7 @@ impl House {
         let content = gatehouse_events::json::parse_content(create.to_string().as_bytes()).unwrap();
         let transaction = self
             .rooms
-            .begin_new("11".parse().unwrap(), creator, content)
+            .begin_new("11".parse().unwrap(), None, creator, content)
             .await;
         let transaction = transaction.unwrap();
         let room = transaction.head().room_id.clone();

@@ -224,7 +224,11 @@ async fn rooms_made_alike_in_one_moment_are_two() {
     let mut made = std::collections::BTreeSet::new();
     for _ in 0..3 {
         let create = gatehouse_events::json::parse_content(br#"{"room_version":"12"}"#).unwrap();
-        let transaction = house.rooms.begin_new(version, &owner, create).await.unwrap();
+        let transaction = house
+            .rooms
+            .begin_new(version, None, &owner, create)
+            .await
+            .unwrap();
         made.insert(transaction.head().room_id.clone());
         transaction.commit().await.unwrap();
     }

@@ -40,6 +40,7 @@ pub(super) fn rooms(store: &Store) -> Rooms {
 
 pub(super) fn request(version: RoomVersion, preset: Preset) -> CreateRoom {
     CreateRoom {
+        room_id: None,
         version,
         preset,
         name: None,

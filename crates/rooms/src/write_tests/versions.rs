@@ -122,3 +122,45 @@ async fn e20_creators_stand_in_no_power_levels() {
     let error = rooms.set_state(&alice, &room, &levels).await.unwrap_err();
     assert!(matches!(error, crate::WriteError::BadContent(_)), "{error:?}");
 }
+
+#[tokio::test]
+async fn an_upgraded_room_points_to_the_new_one_and_back() {
+    let alice = user("alice");
+    for version in RoomVersion::all() {
+        let rooms = rooms(&Store::in_memory());
+        let old = room(&rooms, &alice, "10".parse().unwrap(), Preset::PublicChat).await;
+        let new = rooms.upgrade(&alice, &old, version, &[], None).await.unwrap();
+        let old = rooms.head(&old).await.unwrap().unwrap();
+        let tombstone = old.state_event_id("m.room.tombstone", "").cloned().unwrap();
+        let content = |event: &gatehouse_events::Event| event.content_as::<CanonicalJsonObject>().unwrap();
+        let shown = rooms
+            .stored(std::slice::from_ref(&tombstone))
+            .await
+            .unwrap()
+            .remove(0)
+            .unwrap();
+        assert_eq!(
+            content(&shown.event)["replacement_room"],
+            CanonicalJsonValue::String(new.to_string())
+        );
+        let new = rooms.head(&new).await.unwrap().unwrap();
+        let create = content(new.hot_event("m.room.create").unwrap());
+        let predecessor = create["predecessor"].as_object().unwrap();
+        assert_eq!(
+            predecessor["room_id"],
+            CanonicalJsonValue::String(old.room_id.to_string())
+        );
+        // Where the new room's id is a hash of this very event, it cannot name what comes after it.
+        let named = predecessor.get("event_id").and_then(CanonicalJsonValue::as_str);
+        assert!(named.is_none_or(|named| *named == tombstone), "version {version}");
+        assert_eq!(
+            named.is_some(),
+            new.room_id.server_name().is_some(),
+            "version {version}"
+        );
+        assert!(
+            old.power_levels().to_send("m.room.message") >= 50,
+            "the old room is quiet"
+        );
+    }
+}
