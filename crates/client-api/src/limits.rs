@@ -5,6 +5,18 @@ use ruma::{OwnedUserId, RoomId, UserId};
 
 use crate::ClientApi;
 
+/// How an account counts, however its name is written: by localpart or as a whole, in small letters or capitals.
+pub(crate) fn account(api: &ClientApi, name: &str) -> String {
+    let server_name = api.accounts.server_name();
+    let name = name.to_lowercase();
+    let localpart = name.strip_prefix('@').unwrap_or(&name);
+    let localpart = localpart
+        .strip_suffix(&server_name.as_str().to_lowercase())
+        .and_then(|rest| rest.strip_suffix(':'))
+        .unwrap_or(localpart);
+    format!("@{localpart}:{server_name}")
+}
+
 /// One change of a room that is neither a join nor an invite.
 pub(crate) fn message(api: &ClientApi, requester: &Requester) -> Result<(), ApiError> {
     api.http

@@ -8,7 +8,7 @@ use gatehouse_http::{ApiError, ClientAddress, JsonBody, Limit, RateLimits};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{ClientApi, register::encode_login};
+use crate::{ClientApi, limits, register::encode_login};
 
 pub(crate) fn routes() -> Router<ClientApi> {
     Router::new().route("/login", get(get_login_flows).post(login))
@@ -61,7 +61,7 @@ async fn login(
     let attempt = Attempt {
         limits: &api.http.rate_limits,
         address: address.0,
-        account: name.to_lowercase(),
+        account: limits::account(&api, &name),
     };
     attempt.begin()?;
     match api.accounts.login_with_password(&name, &password, &device).await {
@@ -86,6 +86,7 @@ impl Attempt<'_> {
     /// Counts the try; those who were wrong too often are refused before a password is looked at.
     fn begin(&self) -> Result<(), ApiError> {
         self.limits.peek(Limit::LoginFailed, &self.account)?;
+        self.limits.peek_address(Limit::LoginFailed, self.address)?;
         self.limits.check_address(Limit::Login, self.address)?;
         self.limits.check(Limit::LoginAccount, &self.account)
     }

@@ -5,7 +5,7 @@ use gatehouse_http::{ApiError, Limit, Requester};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::ClientApi;
+use crate::{ClientApi, limits};
 
 /// What suffices for what only the owner of an account may do.
 const OWNER: &[Flow] = &[&[Stage::Password]];
@@ -18,8 +18,9 @@ pub(crate) async fn require_owner(
     operation: &str,
     body: &Map<String, Value>,
 ) -> Result<(), ApiError> {
-    let limits = &api.http.rate_limits;
-    limits.peek(Limit::LoginFailed, requester.user_id.as_str())?;
+    let rate_limits = &api.http.rate_limits;
+    let account = limits::account(api, requester.user_id.as_str());
+    rate_limits.peek(Limit::LoginFailed, &account)?;
     let request = UiaRequest {
         operation,
         user_id: Some(&requester.user_id),
@@ -30,7 +31,7 @@ pub(crate) async fn require_owner(
     if let Err(UiaError::Challenge(challenge)) = &proved
         && challenge.failure == Some(StageFailure::WrongPassword)
     {
-        limits.check(Limit::LoginFailed, requester.user_id.as_str())?;
+        rate_limits.check(Limit::LoginFailed, &account)?;
     }
     Ok(proved?)
 }

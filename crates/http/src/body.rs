@@ -71,7 +71,7 @@ impl<S: Send + Sync, const MAX: usize> FromRequest<S> for JsonText<MAX> {
     type Rejection = ApiError;
     async fn from_request(request: Request<Body>, _: &S) -> Result<Self, ApiError> {
         let bytes = read(request, MAX).await?;
-        check_depth(&bytes).map_err(json_input)?;
+        checked(&bytes)?;
         Ok(Self(bytes))
     }
 }
@@ -96,11 +96,17 @@ fn or_empty_object(bytes: Bytes) -> Bytes {
     }
 }
 
+/// UTF-8 that is not nested too deeply: what serde does not look at where a field is not wanted.
+fn checked(bytes: &[u8]) -> Result<&str, ApiError> {
+    check_depth(bytes).map_err(json_input)?;
+    std::str::from_utf8(bytes).map_err(|_| ApiError::not_json("The body is not JSON: it is not valid UTF-8."))
+}
+
 /// Parses JSON of acceptable depth, and tells what is wrong with it.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    check_depth(bytes).map_err(json_input)?;
-    serde_json::from_slice(bytes).map_err(|error| {
-        if !error.is_data() || serde_json::from_slice::<&RawValue>(bytes).is_err() {
+    let text = checked(bytes)?;
+    serde_json::from_str(text).map_err(|error| {
+        if !error.is_data() || serde_json::from_str::<&RawValue>(text).is_err() {
             return ApiError::not_json("The body is not JSON.");
         }
         let reason = error.to_string();
@@ -155,4 +161,77 @@ async fn collect(mut body: Body, max_bytes: usize) -> Result<Bytes, ApiError> {
 
 fn too_large(max_bytes: usize) -> ApiError {
     ApiError::too_large(format!("The body is too large: {} KiB at most.", max_bytes >> 10))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{StreamExt, stream};
+
+    use super::*;
+
+    /// A body of these pieces, with a second before each.
+    fn slow(pieces: Vec<&'static [u8]>) -> Request<Body> {
+        let stream = stream::iter(pieces).then(|piece| async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok::<_, std::convert::Infallible>(Bytes::from_static(piece))
+        });
+        Request::new(Body::from_stream(stream))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_in_is_given_up_after_a_minute() {
+        let began = tokio::time::Instant::now();
+        let refused = read(slow(vec![b" "; 1_000]), SMALL_BODY).await.unwrap_err();
+        assert_eq!(refused.status(), http::StatusCode::BAD_REQUEST);
+        assert_eq!(began.elapsed().as_secs(), 61);
+        let body = read(slow(vec![b"{", b"\"a\"", b":1}"]), SMALL_BODY)
+            .await
+            .unwrap();
+        assert_eq!(*body, *b"{\"a\":1}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_of_unknown_length_is_cut_off_at_the_limit() {
+        let refused = read(slow(vec![b"0123456789"; 7]), 64).await.unwrap_err();
+        assert_eq!(refused.status(), http::StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(read(slow(vec![b"01234567"; 8]), 64).await.unwrap().len(), 64);
+    }
+
+    #[test]
+    fn what_is_wrong_with_json_is_told_apart() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Expected {
+            #[expect(dead_code, reason = "only parsed")]
+            number: u32,
+        }
+        let errcode = |text: &[u8]| parse::<Expected>(text).unwrap_err().errcode();
+        let deep = |levels: usize| {
+            format!(
+                "{{\"number\":1,\"a\":{}{}}}",
+                "[".repeat(levels),
+                "]".repeat(levels)
+            )
+        };
+        assert_eq!(errcode(deep(100).as_bytes()), "M_BAD_JSON");
+        parse::<Expected>(deep(99).as_bytes()).unwrap();
+        for text in [
+            &b"{"[..],
+            b"",
+            b"{\"number\":NaN}",
+            b"{\"number\":1} x",
+            b"{\"number\":1,\"a\":\"\xff\"}",
+            b"{'number':1}",
+        ] {
+            assert_eq!(errcode(text), "M_NOT_JSON", "{}", String::from_utf8_lossy(text));
+        }
+        for text in [
+            &b"{\"number\":\"1\"}"[..],
+            b"{\"number\":-1}",
+            b"5",
+            b"{\"number\":null}",
+        ] {
+            assert_eq!(errcode(text), "M_BAD_JSON", "{}", String::from_utf8_lossy(text));
+        }
+        assert_eq!(errcode(b"{}"), "M_MISSING_PARAM");
+    }
 }

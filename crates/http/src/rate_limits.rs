@@ -152,6 +152,11 @@ impl RateLimits {
             .map_err(ApiError::limit_exceeded)
     }
 
+    /// As [`Self::check_address`], without counting.
+    pub fn peek_address(&self, limit: Limit, address: IpAddr) -> Result<(), ApiError> {
+        self.peek(limit, &address_key(address))
+    }
+
     /// `Err`: in so many milliseconds it will be let through.
     fn take(&self, limit: Limit, key: &str, count: u32, now: Instant, usage: Use) -> Result<(), u64> {
         if !self.config.enabled || count == 0 {

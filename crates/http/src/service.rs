@@ -58,6 +58,7 @@ impl Service {
         if request.method() == Method::OPTIONS {
             return Ok(dressed(StatusCode::NO_CONTENT.into_response()));
         }
+        let framing_may_differ = request.headers().contains_key(header::TRANSFER_ENCODING);
         let began = Instant::now();
         let method = request.method().clone();
         let metrics = self.metrics;
@@ -76,7 +77,14 @@ impl Service {
         };
         drop(guard);
         count(&metrics, &method, &response, began);
-        Ok(dressed(response))
+        let mut response = dressed(response);
+        if framing_may_differ {
+            // A length that came along has been ignored. A proxy that went by it instead may take what follows for
+            // another request, so nothing may follow (RFC 9112, section 6.3; W15).
+            let headers = response.headers_mut();
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response)
     }
 }
 

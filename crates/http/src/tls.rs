@@ -36,13 +36,13 @@ pub(crate) struct Tls {
 
 struct State {
     acceptor: TlsAcceptor,
-    changed: Option<SystemTime>,
+    changed: Changes,
     looked: Instant,
 }
 
 impl Tls {
     pub(crate) fn load(files: &TlsFiles) -> Result<Self, TlsError> {
-        let changed = last_change(files);
+        let changed = last_changes(files);
         let acceptor = acceptor(files)?;
         let state = State {
             acceptor,
@@ -60,7 +60,7 @@ impl Tls {
         let mut state = self.state.lock();
         if state.looked.elapsed() >= LOOK_EVERY {
             state.looked = Instant::now();
-            let changed = last_change(&self.files);
+            let changed = last_changes(&self.files);
             if changed != state.changed {
                 state.changed = changed;
                 match acceptor(&self.files) {
@@ -76,9 +76,12 @@ impl Tls {
     }
 }
 
-fn last_change(files: &TlsFiles) -> Option<SystemTime> {
+/// When each file last changed. Not only the later time: a file may be replaced by an older one.
+type Changes = [Option<SystemTime>; 2];
+
+fn last_changes(files: &TlsFiles) -> Changes {
     let changed = |path| std::fs::metadata(path).and_then(|file| file.modified()).ok();
-    changed(&files.cert).max(changed(&files.key))
+    [changed(&files.cert), changed(&files.key)]
 }
 
 fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
@@ -98,4 +101,93 @@ fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
         .map_err(|error| bad(&files.cert, error.to_string()))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, path::Path};
+
+    use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
+    use tokio_rustls::TlsConnector;
+
+    use super::*;
+
+    /// A new certificate and its key, in these files, changed at this time.
+    fn write(files: &TlsFiles, changed: SystemTime) -> CertificateDer<'static> {
+        let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        let put = |path: &Path, text: String| {
+            std::fs::write(path, text).unwrap();
+            File::options()
+                .write(true)
+                .open(path)
+                .unwrap()
+                .set_modified(changed)
+                .unwrap();
+        };
+        put(&files.cert, made.cert.pem());
+        put(&files.key, made.signing_key.serialize_pem());
+        made.cert.der().clone()
+    }
+
+    /// Whether a client that trusts this certificate alone gets a connection.
+    async fn serves(tls: &Tls, trusted: &CertificateDer<'static>) -> bool {
+        let mut roots = RootCertStore::empty();
+        roots.add(trusted.clone()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let (client, server) = tokio::io::duplex(64 << 10);
+        let name = ServerName::try_from("a.example").unwrap();
+        let connecting = TlsConnector::from(Arc::new(config)).connect(name, client);
+        let (connected, _) = tokio::join!(connecting, tls.acceptor().accept(server));
+        connected.is_ok()
+    }
+
+    /// As if the files had not been looked at for a while.
+    fn let_time_pass(tls: &Tls) {
+        tls.state.lock().looked = Instant::now().checked_sub(LOOK_EVERY).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_new_certificate_is_used_without_a_restart_and_a_bad_one_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = TlsFiles {
+            cert: dir.path().join("cert.pem"),
+            key: dir.path().join("key.pem"),
+        };
+        let at = |second: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + second);
+        let first = write(&files, at(0));
+        let tls = Tls::load(&files).unwrap();
+        assert!(serves(&tls, &first).await);
+        let older = write(&files, at(0) - Duration::from_secs(500));
+        let_time_pass(&tls);
+        assert!(serves(&tls, &older).await && !serves(&tls, &first).await);
+        std::fs::write(&files.key, "not a key").unwrap();
+        let_time_pass(&tls);
+        assert!(serves(&tls, &older).await, "the old one stays in use");
+        let newest = write(&files, at(9));
+        let_time_pass(&tls);
+        assert!(serves(&tls, &newest).await && !serves(&tls, &older).await);
+    }
+
+    #[test]
+    fn files_that_are_no_certificate_or_key_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = TlsFiles {
+            cert: dir.path().join("cert.pem"),
+            key: dir.path().join("key.pem"),
+        };
+        let error = |files: &TlsFiles| {
+            Tls::load(files)
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default()
+        };
+        assert!(error(&files).contains("cert.pem"), "{}", error(&files));
+        write(&files, SystemTime::UNIX_EPOCH);
+        std::fs::write(&files.key, "nothing").unwrap();
+        assert!(error(&files).contains("key.pem"), "{}", error(&files));
+    }
 }
