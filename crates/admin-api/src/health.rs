@@ -1,10 +1,9 @@
 //! `GET /health`, for load balancers and supervisors.
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
-use gatehouse_store::{Store, Table};
+use gatehouse_store::Store;
 
-/// A row that is never written: reading it shows that the store answers.
-const PROBE: Table<(u8,), (u8,)> = Table::new("health.probe");
+use crate::tables::PROBE;
 
 /// `/health`: 200 `OK` when the server can serve, 503 with the reason when not.
 pub fn health_router(store: Store) -> Router {

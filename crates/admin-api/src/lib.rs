@@ -13,6 +13,7 @@ mod router;
 mod server_version;
 mod shared_secret_register;
 mod state;
+mod tables;
 mod user_devices;
 mod user_rooms;
 mod users;

@@ -101,18 +101,13 @@ async fn create(
 ) -> Result<OwnedRoomId, ApiError> {
     requester.refuse_guest()?;
     requester.refuse_suspended()?;
-    if body
-        .invite_3pid
-        .as_ref()
-        .is_some_and(|invites| !invites.is_empty())
-    {
+    let by_address = body.invite_3pid.as_ref();
+    if by_address.is_some_and(|invites| !invites.is_empty()) {
         return Err(inviting::no_identity_server());
     }
     let published = body.visibility == Some(Visibility::Public);
-    if published && !requester.is_admin && !api.directory.anyone_may_publish() {
-        return Err(ApiError::forbidden(
-            "Only server administrators can publish rooms on this server. Make the room `private`.",
-        ));
+    if published {
+        refuse_publishing(api, requester)?;
     }
     let request = request(api, body, default_version)?;
     if let Some(alias) = &request.alias {
@@ -135,6 +130,16 @@ async fn create(
         check_free(api, alias).await?;
     }
     created.map_err(errors::write)
+}
+
+/// Refuses those who may not put rooms on this server's list.
+fn refuse_publishing(api: &ClientApi, requester: &Requester) -> Result<(), ApiError> {
+    if requester.is_admin || api.directory.anyone_may_publish() {
+        return Ok(());
+    }
+    Err(ApiError::forbidden(
+        "Only server administrators can publish rooms on this server. Make the room `private`.",
+    ))
 }
 
 async fn check_free(api: &ClientApi, alias: &OwnedRoomAliasId) -> Result<(), ApiError> {

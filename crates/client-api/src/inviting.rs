@@ -64,21 +64,7 @@ async fn invite_by_3pid(
     room_id: &RoomId,
     body: &Map<String, Value>,
 ) -> Result<(), ApiError> {
-    for field in ADDRESS_FIELDS {
-        match body.get(field) {
-            Some(Value::String(_)) => {}
-            Some(_) => {
-                return Err(ApiError::bad_json(format!(
-                    "The field `{field}` must be a string."
-                )));
-            }
-            None => {
-                return Err(ApiError::missing_param(format!(
-                    "The field `{field}` is missing."
-                )));
-            }
-        }
-    }
+    require_address(body)?;
     let head = api.rooms.head(room_id).await?;
     let sender = &requester.user_id;
     match head.as_ref().map(|head| (head, head.membership(sender))) {
@@ -98,6 +84,26 @@ async fn invite_by_3pid(
         Some(_) | None => return Err(errors::write(Refusal::InviterNotInRoom.into())),
     }
     Err(no_identity_server())
+}
+
+/// Whether the body has what an invite by address needs.
+fn require_address(body: &Map<String, Value>) -> Result<(), ApiError> {
+    for field in ADDRESS_FIELDS {
+        match body.get(field) {
+            Some(Value::String(_)) => {}
+            Some(_) => {
+                return Err(ApiError::bad_json(format!(
+                    "The field `{field}` must be a string."
+                )));
+            }
+            None => {
+                return Err(ApiError::missing_param(format!(
+                    "The field `{field}` is missing."
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Why nobody can be invited by an address: this server trusts no identity server, whichever is named.

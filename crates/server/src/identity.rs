@@ -1,10 +1,9 @@
 //! Whose data this is: the server name that it was made with.
 
-use gatehouse_store::{Batch, CommitError, Store, StoreError, Table};
+use gatehouse_store::{Batch, CommitError, Store, StoreError};
 use thiserror::Error;
 
-/// The name that the data was made with. Written on the first start.
-const SERVER_NAME: Table<(u8,), (String,)> = Table::new("server.name");
+use crate::tables::SERVER_NAME;
 
 /// Why the data cannot be used under this name.
 #[derive(Debug, Error)]

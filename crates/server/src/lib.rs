@@ -14,6 +14,7 @@ pub mod running;
 pub mod signing_key_file;
 pub mod start;
 mod start_error;
+mod tables;
 
 pub use self::{
     config::Config,
