@@ -12,7 +12,6 @@ use crate::{
     Sync,
     error::SyncError,
     filter::{Filter, RoomFilter},
-    push_rules::push_rules_event,
     reading::{Reading, raw},
     response::{RawEvent, token_text},
     room_list::{Extent, Shown},
@@ -105,14 +104,12 @@ impl Sync {
         for shown in &list.shown {
             rooms.extend(reading.snapshot(shown).await?);
         }
-        let mut account_data = reading.own_data(None).await?;
-        account_data.extend(raw(&push_rules_event(&request.user)));
         Ok(InitialSync {
             end: Token::after(now),
             presence: Vec::new(),
             rooms,
             receipts: Vec::new(),
-            account_data,
+            account_data: reading.own_data(None).await?,
         })
     }
 
