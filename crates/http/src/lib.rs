@@ -1,14 +1,15 @@
 //! Listeners, TLS, limits and the extractors that every API uses.
 //!
-//! An API crate writes handlers from these extractors and answers [`ApiError`]; [`Service`] puts around all of them
+//! An API crate writes handlers from these extractors and answers [`ApiError`]; [`Envelope`] puts around all of them
 //! what every request needs, and [`serve()`] takes the connections. It knows no Matrix endpoint.
 //!
 //! Read in this order: [`error`], [`context`], [`requester`], [`body`], [`query`], [`path`], [`rate_limits`],
-//! [`service`], [`listener`], [`serve`](mod@serve).
+//! [`envelope`], [`listener`], [`serve`](mod@serve).
 
 mod account_errors;
 pub mod body;
 pub mod context;
+pub mod envelope;
 pub mod error;
 pub mod listener;
 pub mod metrics;
@@ -17,7 +18,6 @@ pub mod query;
 pub mod rate_limits;
 pub mod requester;
 pub mod serve;
-pub mod service;
 mod tls;
 
 pub use self::{
@@ -26,6 +26,7 @@ pub use self::{
         SMALL_BODY,
     },
     context::{HasHttp, HttpContext},
+    envelope::Envelope,
     error::ApiError,
     listener::{Address, ListenError, Listener, TlsFiles},
     metrics::Metrics,
@@ -34,6 +35,5 @@ pub use self::{
     rate_limits::{Limit, Rate, RateLimitConfig, RateLimits},
     requester::{ClientAddress, LockedRequester, OptionalRequester, Peer, Requester},
     serve::serve,
-    service::Service,
     tls::TlsError,
 };

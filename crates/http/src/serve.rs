@@ -11,7 +11,7 @@ use hyper_util::{
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Listener, Service, listener::Stream, requester::Peer};
+use crate::{Envelope, Listener, listener::Stream, requester::Peer};
 
 /// Connections at a time for each listener; further ones wait to be taken.
 const MAX_CONNECTIONS: usize = 50_000;
@@ -24,7 +24,7 @@ const QUIET_TIME: Duration = Duration::from_secs(75);
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// How long requests may go on once the server stops.
 const STOP_TIME: Duration = Duration::from_secs(8);
-/// Headers of a request (limits, "Body sizes in"); their bytes are counted by the service.
+/// Headers of a request (limits, "Body sizes in"); their bytes are counted by the envelope.
 const MAX_HEADERS: usize = 100;
 /// What hyper reads of the head of a request at most: the longest path and all headers, and some more, so that
 /// those that are a little too long get an answer that says so.
@@ -40,14 +40,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop` is cancelled; then finishes what is in flight, for a few seconds at most. When this is
 /// dropped, all connections are cut.
-pub async fn serve(listener: Listener, service: Service, stop: CancellationToken) {
+pub async fn serve(listener: Listener, envelope: Envelope, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
     let _cut_when_dropped = cut.clone().drop_guard();
     let server = Server {
         builder: Arc::new(builder()),
-        service,
+        envelope,
         stop: stop.clone(),
     };
     loop {
@@ -92,7 +92,7 @@ pub async fn serve(listener: Listener, service: Service, stop: CancellationToken
 #[derive(Clone)]
 struct Server {
     builder: Arc<Builder<TokioExecutor>>,
-    service: Service,
+    envelope: Envelope,
     stop: CancellationToken,
 }
 
@@ -103,7 +103,7 @@ impl Server {
         let asked = CancellationToken::new();
         let answer = service_fn(|request: Request<Incoming>| {
             asked.cancel();
-            answer(self.service.clone(), request, peer)
+            answer(self.envelope.clone(), request, peer)
         });
         let mut connection = std::pin::pin!(self.builder.serve_connection(TokioIo::new(stream), answer));
         let quiet = async {
@@ -123,13 +123,13 @@ impl Server {
 }
 
 async fn answer(
-    service: Service,
+    envelope: Envelope,
     request: Request<Incoming>,
     peer: Option<IpAddr>,
 ) -> Result<axum::response::Response, Infallible> {
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(Peer(peer));
-    service.answer(request).await
+    envelope.answer(request).await
 }
 
 /// The connection itself, or TLS over it; `None` when the handshake fails.
@@ -181,7 +181,7 @@ mod tests {
         let router = Router::new().route("/", slow);
         let server = Server {
             builder: Arc::new(builder()),
-            service: Service::new(router, Arc::new(Metrics::default())),
+            envelope: Envelope::new(router, Arc::new(Metrics::default())),
             stop: stop.clone(),
         };
         let (client, stream) = duplex(64 << 10);

@@ -7,7 +7,7 @@ use gatehouse_admin_api::AdminApi;
 use gatehouse_client_api::{ClientApi, ClientApiConfig, Contact, Support};
 use gatehouse_events::Clock;
 use gatehouse_http::{
-    Address, HttpContext, Limit, Listener, Metrics, Rate, RateLimitConfig, RateLimits, Service, TlsFiles,
+    Address, HttpContext, Limit, Listener, Metrics, Rate, RateLimitConfig, RateLimits, Envelope, TlsFiles,
     serve,
 };
 use gatehouse_sync::Sync;
@@ -65,7 +65,7 @@ pub async fn start(config: &Config, storage: Storage, clock: Clock) -> Result<Ru
 
 /// Serves a router at a socket until the server stops.
 fn listen(tasks: &mut JoinSet<()>, socket: Listener, router: Router, http: &HttpContext) {
-    let service = Service::new(router, Arc::clone(&http.metrics));
+    let service = Envelope::new(router, Arc::clone(&http.metrics));
     let stop = http.shutdown.clone();
     tasks.spawn(async move { serve(socket, service, stop).await });
 }

@@ -26,18 +26,18 @@ const AROUND_A_HEADER: usize = 4;
 
 /// All APIs of a listener, with what they have in common around them.
 #[derive(Clone)]
-pub struct Service {
+pub struct Envelope {
     router: Router,
     metrics: Arc<Metrics>,
 }
 
-impl std::fmt::Debug for Service {
+impl std::fmt::Debug for Envelope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Service")
+        f.write_str("Envelope")
     }
 }
 
-impl Service {
+impl Envelope {
     /// Around this router. What it does not know is 404 `M_UNRECOGNIZED`, or 405 for a wrong method.
     pub fn new(router: Router, metrics: Arc<Metrics>) -> Self {
         let router = router
