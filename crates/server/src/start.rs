@@ -65,9 +65,9 @@ pub async fn start(config: &Config, storage: Storage, clock: Clock) -> Result<Ru
 
 /// Serves a router at a socket until the server stops.
 fn listen(tasks: &mut JoinSet<()>, socket: Listener, router: Router, http: &HttpContext) {
-    let service = Envelope::new(router, Arc::clone(&http.metrics));
+    let envelope = Envelope::new(router, Arc::clone(&http.metrics));
     let stop = http.shutdown.clone();
-    tasks.spawn(async move { serve(socket, service, stop).await });
+    tasks.spawn(async move { serve(socket, envelope, stop).await });
 }
 
 fn http_context(config: &Config, engines: &Engines, shutdown: CancellationToken) -> HttpContext {
