@@ -1,7 +1,10 @@
 //! Replacing a room by one of another version.
 
 use gatehouse_events::RoomVersion;
-use ruma::{CanonicalJsonObject, CanonicalJsonValue, EventId, Int, OwnedRoomId, OwnedUserId, RoomId, UserId};
+use ruma::{
+    CanonicalJsonObject, CanonicalJsonValue, EventId, Int, OwnedRoomId, OwnedUserId, RoomId, UserId,
+    events::room::member::MembershipState,
+};
 
 use crate::{
     RoomHead, Rooms,
@@ -13,7 +16,7 @@ use crate::{
 };
 
 /// State that goes along (client-server API, room upgrades).
-const COPIED: [&str; 10] = [
+const COPIED: [&str; 11] = [
     "m.room.server_acl",
     "m.room.encryption",
     "m.room.name",
@@ -24,7 +27,11 @@ const COPIED: [&str; 10] = [
     "m.room.join_rules",
     "m.room.power_levels",
     "m.room.pinned_events",
+    "m.room.canonical_alias",
 ];
+
+/// Bans that go along at most, so that no upgrade holds up the server.
+const MAX_BANS: usize = 1_000;
 
 impl Rooms {
     /// Makes a room of the new version with the old one's rules and name, and points the old one at it. `hook` may add
@@ -68,6 +75,7 @@ impl Rooms {
             append_state(&mut transaction, sender, &tombstone(&replacement)).await?;
             replacement
         };
+        release_alias(&mut transaction, sender).await?;
         quieten(&mut transaction, sender).await?;
         transaction.commit().await?;
         Ok(replacement)
@@ -83,11 +91,17 @@ impl Rooms {
     ) -> Result<CreateRoom, WriteError> {
         let mut initial_state = Vec::new();
         let keys = COPIED.iter().map(|kind| ((*kind).to_owned(), String::new()));
+        let banned = head
+            .members
+            .iter()
+            .filter(|(_, member)| member.membership == MembershipState::Ban)
+            .map(|(user, _)| ("m.room.member".to_owned(), user.to_string()))
+            .take(MAX_BANS);
         let spaces = head
             .state
             .keys()
             .filter(|(kind, _)| kind == "m.space.child" || kind == "m.space.parent");
-        for (kind, state_key) in keys.chain(spaces.cloned()) {
+        for (kind, state_key) in keys.chain(spaces.cloned()).chain(banned) {
             let Some(content) = self.current_content(head, &kind, &state_key).await? else {
                 continue;
             };
@@ -165,6 +179,23 @@ impl Rooms {
             .next()
             .and_then(|event| event.content_as()))
     }
+}
+
+/// Takes the canonical alias away, which goes to the new room.
+async fn release_alias(transaction: &mut RoomTransaction, sender: &UserId) -> Result<(), WriteError> {
+    let alias = transaction.state_event("m.room.canonical_alias", "").await?;
+    let content = alias.and_then(|event| event.content_as::<CanonicalJsonObject>());
+    if content.is_some_and(|content| !content.is_empty()) {
+        let none = StateUpdate {
+            kind: "m.room.canonical_alias".to_owned(),
+            state_key: String::new(),
+            content: CanonicalJsonObject::new(),
+            is_guest: false,
+        };
+        // Where the rules refuse, the old room goes on naming an alias that leads to the new one.
+        _ = append_state(transaction, sender, &none).await;
+    }
+    Ok(())
 }
 
 /// Where the sender may, nobody is to send in the old room any more.

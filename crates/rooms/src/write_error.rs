@@ -23,6 +23,9 @@ pub enum WriteError {
     /// There is no such event in this room.
     #[error("There is no such event in this room.")]
     NoSuchEvent,
+    /// The one who is meant takes no invites.
+    #[error("{0} does not want to be invited to rooms.")]
+    InviteBlocked(OwnedUserId),
     /// Guests are not let in.
     #[error("This room does not let guests in. Make an account to join.")]
     GuestsForbidden,

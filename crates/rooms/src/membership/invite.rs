@@ -63,6 +63,9 @@ impl Rooms {
         request: &MembershipRequest,
         directness: Directness,
     ) -> Result<OwnedEventId, WriteError> {
+        if self.is_local(target) && self.blocks_invites(target).await? {
+            return Err(WriteError::InviteBlocked(target.to_owned()));
+        }
         let mut content = request.content(&MembershipState::Invite);
         if directness == Directness::Direct {
             content.insert("is_direct".to_owned(), CanonicalJsonValue::Bool(true));
@@ -79,6 +82,23 @@ impl Rooms {
             .await?
             .event_id
             .clone())
+    }
+}
+
+impl Rooms {
+    /// Whether the user wants no invites at all (client-server API, "Invite permission"). What they stored in another
+    /// form says nothing.
+    async fn blocks_invites(&self, user: &UserId) -> Result<bool, WriteError> {
+        #[derive(serde::Deserialize)]
+        struct Permission {
+            default_action: String,
+        }
+        let accounts = &self.shared.accounts;
+        let stored = accounts
+            .account_data(user, None, "m.invite_permission_config")
+            .await?;
+        let permission = stored.and_then(|data| serde_json::from_str::<Permission>(data.content.get()).ok());
+        Ok(permission.is_some_and(|permission| permission.default_action == "block"))
     }
 }
 
