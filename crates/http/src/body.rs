@@ -96,10 +96,19 @@ fn or_empty_object(bytes: Bytes) -> Bytes {
     }
 }
 
-/// UTF-8 that is not nested too deeply: what serde does not look at where a field is not wanted.
+/// UTF-8 that is not nested too deeply, and no half of a surrogate pair: what serde does not look at where a field
+/// is not wanted, or kept as it came.
 fn checked(bytes: &[u8]) -> Result<&str, ApiError> {
     check_depth(bytes).map_err(json_input)?;
-    std::str::from_utf8(bytes).map_err(|_| ApiError::not_json("The body is not JSON: it is not valid UTF-8."))
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| ApiError::not_json("The body is not JSON: it is not valid UTF-8."))?;
+    let may_have_surrogates = text.contains("\\ud") || text.contains("\\uD");
+    if may_have_surrogates && serde_json::from_str::<Value>(text).is_err() {
+        return Err(ApiError::not_json(
+            "The body is not JSON, or has an escape that is half a character.",
+        ));
+    }
+    Ok(text)
 }
 
 /// Parses JSON of acceptable depth, and tells what is wrong with it.
@@ -221,6 +230,7 @@ mod tests {
             b"{\"number\":1} x",
             b"{\"number\":1,\"a\":\"\xff\"}",
             b"{'number':1}",
+            b"{\"number\":1,\"a\":\"\\uD800\"}",
         ] {
             assert_eq!(errcode(text), "M_NOT_JSON", "{}", String::from_utf8_lossy(text));
         }
