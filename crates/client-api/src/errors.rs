@@ -17,6 +17,7 @@ pub(crate) fn write(error: WriteError) -> ApiError {
         WriteError::NoSuchRoom | WriteError::NoSuchEvent | WriteError::Remote(RemoteError::Unreachable) => {
             ApiError::not_found(message)
         }
+        WriteError::InviteBlocked(_) => ApiError::new(StatusCode::FORBIDDEN, "M_INVITE_BLOCKED", message),
         WriteError::GuestsForbidden => ApiError::guest_access_forbidden(message),
         WriteError::UnsupportedByVersion(_) | WriteError::UnknownRoomVersion(_) => {
             bad_request("M_UNSUPPORTED_ROOM_VERSION")

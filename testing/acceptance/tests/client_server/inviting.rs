@@ -190,3 +190,40 @@ async fn t33_guests_neither_invite_nor_make_rooms() {
         .await
         .refused(403, "M_GUEST_ACCESS_FORBIDDEN");
 }
+
+#[tokio::test]
+async fn t02_whoever_wants_no_invites_gets_none() {
+    let server = started().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let room = alice.create_room(json!({})).await;
+    let config = format!(
+        "/user/{}/account_data/m.invite_permission_config",
+        escaped(&bob.id)
+    );
+    bob.put(&config, json!({ "default_action": "block" })).await.ok();
+    let before = snapshot::of(&alice, &room).await;
+    let invite = json!({ "membership": "invite" });
+    alice
+        .act_on("invite", &room, &bob.id)
+        .await
+        .refused(403, "M_INVITE_BLOCKED");
+    alice
+        .set_state(&room, "m.room.member", &bob.id, invite)
+        .await
+        .refused(403, "M_INVITE_BLOCKED");
+    alice
+        .post("/createRoom", json!({ "invite": [bob.id] }))
+        .await
+        .refused(403, "M_INVITE_BLOCKED");
+    assert_eq!(snapshot::of(&alice, &room).await, before);
+    assert_eq!(
+        alice.get("/joined_rooms").await.ok()["joined_rooms"],
+        json!([room]),
+        "no half-made room"
+    );
+    // Anything but a clear no is a yes.
+    bob.put(&config, json!({ "default_action": ["block"] }))
+        .await
+        .ok();
+    alice.act_on("invite", &room, &bob.id).await.ok();
+}
