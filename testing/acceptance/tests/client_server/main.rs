@@ -1,6 +1,8 @@
 //! The client-server API, by page of the specification. One binary, so that it links once.
 
 #[cfg(test)]
+mod account_moderation;
+#[cfg(test)]
 mod banning;
 #[cfg(test)]
 mod create_room;
