@@ -40,8 +40,4 @@ impl EventCache {
     pub(crate) fn insert(&self, event: &Arc<Event>) {
         self.events.insert(event.event_id.clone(), Arc::clone(event));
     }
-
-    pub(crate) fn remove(&self, event_id: &EventId) {
-        self.events.remove(event_id);
-    }
 }

@@ -29,14 +29,14 @@ pub struct RemoteMembership<'a> {
 
 /// What the rooms engine asks of other servers.
 pub trait RemoteServers: Send + Sync + 'static {
-    /// Joins a room that this server is not in (make_join, send_join).
+    /// Joins a room that this server is not in (`make_join`, `send_join`).
     fn join<'a>(&'a self, request: RemoteMembership<'a>) -> BoxFuture<'a, Result<OwnedEventId, RemoteError>>;
 
-    /// Knocks on a room that this server is not in (make_knock, send_knock).
+    /// Knocks on a room that this server is not in (`make_knock`, `send_knock`).
     fn knock<'a>(&'a self, request: RemoteMembership<'a>)
     -> BoxFuture<'a, Result<OwnedEventId, RemoteError>>;
 
-    /// Rejects an invite or takes back a knock where this server is not in the room (make_leave, send_leave).
+    /// Rejects an invite or takes back a knock where this server is not in the room (`make_leave`, `send_leave`).
     fn leave<'a>(&'a self, request: RemoteMembership<'a>)
     -> BoxFuture<'a, Result<OwnedEventId, RemoteError>>;
 }

@@ -35,7 +35,7 @@ impl Rooms {
     pub async fn report(
         &self,
         reporter: &UserId,
-        reported: Reported,
+        about: Reported,
         reason: &str,
     ) -> Result<(), WriteError> {
         let mut row = ReportRow {
@@ -47,7 +47,7 @@ impl Rooms {
             score: None,
             reported_at_ms: self.now_ms(),
         };
-        match reported {
+        match about {
             Reported::Event {
                 room_id,
                 event_id,

@@ -185,11 +185,6 @@ impl RoomTransaction {
         &self.head
     }
 
-    /// The engine.
-    pub(crate) fn rooms(&self) -> &Rooms {
-        &self.rooms
-    }
-
     /// An event of this room's state as this transaction has made it so far.
     pub(crate) async fn state_event(
         &self,

@@ -7,7 +7,6 @@ use gatehouse_store::{
 };
 use ruma::{OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, events::room::member::MembershipState};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 /// Every room that this server is or was in. Written when the room is made.
 pub(crate) const ROOMS: Table<(OwnedRoomId,), RoomRow> = Table::new("rooms.rooms");
@@ -276,13 +275,6 @@ impl Value for MembershipRow {
                 .map_err(|_| DecodeError::Invalid("stripped state"))?
                 .to_owned(),
         })
-    }
-}
-
-impl MembershipRow {
-    /// The stripped state as JSON; `None` when there is none.
-    pub(crate) fn stripped(&self) -> Option<Box<RawValue>> {
-        RawValue::from_string(self.stripped_state.clone()).ok()
     }
 }
 
