@@ -23,7 +23,7 @@ pub const FILTER_BODY: usize = 256 << 10;
 pub const ACCOUNT_DATA_BODY: usize = 1 << 20;
 
 /// How long a body may take, and one second more for each [`BYTES_A_SECOND`].
-const BODY_TIME: Duration = Duration::from_secs(60);
+const BODY_TIME: Duration = Duration::from_mins(1);
 /// A slower client than this is cut off.
 const BYTES_A_SECOND: u64 = 64 << 10;
 

@@ -103,6 +103,13 @@ impl ApiError {
         self
     }
 
+    /// With another sentence.
+    #[must_use]
+    pub fn saying(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
     /// Its status.
     pub fn status(&self) -> StatusCode {
         self.status

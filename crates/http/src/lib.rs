@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod path;
 pub mod query;
 pub mod rate_limits;
+mod reading_deadline;
 pub mod requester;
 pub mod serve;
 mod tls;

@@ -12,7 +12,10 @@ use tokio::{
     net::{TcpListener, UnixListener},
 };
 
-use crate::tls::{Tls, TlsError};
+use crate::{
+    reading_deadline::ReadingDeadline,
+    tls::{Tls, TlsError},
+};
 
 /// An address to listen at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,11 +120,14 @@ impl Listener {
                 let (stream, peer) = listener.accept().await?;
                 // A response waits for nothing; an error only means that it may be sent later.
                 _ = stream.set_nodelay(true);
-                Ok((Box::new(stream), Some(peer.ip().to_canonical())))
+                Ok((
+                    Box::new(ReadingDeadline::new(stream)),
+                    Some(peer.ip().to_canonical()),
+                ))
             }
             Socket::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Box::new(stream), None))
+                Ok((Box::new(ReadingDeadline::new(stream)), None))
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    hash::{BuildHasher, RandomState},
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -92,14 +93,13 @@ impl Limit {
     /// The rate unless configured otherwise.
     pub const fn default_rate(self) -> Rate {
         let (per_second, burst) = match self {
-            Self::Message => (5.0, 50),
+            Self::Message | Self::JoinsPerRoom => (5.0, 50),
             Self::Registration => (0.1, 5),
             Self::Login => (0.1, 20),
             Self::LoginAccount => (0.02, 10),
             Self::LoginFailed => (0.05, 5),
             Self::JoinsLocal => (0.2, 20),
             Self::JoinsRemote => (0.05, 10),
-            Self::JoinsPerRoom => (5.0, 50),
             Self::InvitesPerRoom => (0.5, 50),
             Self::InvitesPerUser => (0.01, 10),
             Self::InvitesPerIssuer => (0.3, 20),
@@ -111,14 +111,38 @@ impl Limit {
     }
 }
 
-/// Keys remembered at most (limits, section 7). When there are more, those that are idle are forgotten first.
-const MAX_KEYS: usize = 200_000;
+/// Keys remembered at most (limits, section 7). As many as a table of 2^20 places takes: 33 MiB.
+const MAX_KEYS: usize = 900_000;
+/// How often idle keys are looked for at most, when there are so many: it takes some milliseconds.
+const FORGET_EVERY: Duration = Duration::from_secs(1);
 
 /// Decides by the generic cell rate algorithm: for each key, the time at which everything used so far is paid back.
 #[derive(Debug)]
 pub struct RateLimits {
     config: RateLimitConfig,
-    paid_back: Mutex<HashMap<(Limit, String), Instant>>,
+    /// Keys come from clients and may be long, so that only a hash is kept; its secret is new in each process.
+    hasher: RandomState,
+    buckets: Mutex<Buckets>,
+}
+
+#[derive(Debug, Default)]
+struct Buckets {
+    paid_back: HashMap<(Limit, u64), Instant>,
+    forgot: Option<Instant>,
+}
+
+impl Buckets {
+    /// Whether there is room for one more key, after idle ones are forgotten.
+    fn has_room(&mut self, now: Instant) -> bool {
+        let due = self
+            .forgot
+            .is_none_or(|at| now.saturating_duration_since(at) >= FORGET_EVERY);
+        if self.paid_back.len() >= MAX_KEYS && due {
+            self.forgot = Some(now);
+            self.paid_back.retain(|_, at| *at > now);
+        }
+        self.paid_back.len() < MAX_KEYS
+    }
 }
 
 impl RateLimits {
@@ -126,7 +150,8 @@ impl RateLimits {
     pub fn new(config: RateLimitConfig) -> Self {
         Self {
             config,
-            paid_back: Mutex::default(),
+            hasher: RandomState::new(),
+            buckets: Mutex::default(),
         }
     }
 
@@ -142,8 +167,15 @@ impl RateLimits {
 
     /// Counts several or none of them; 429 when that is too many.
     pub fn check_many(&self, limit: Limit, key: &str, count: u32) -> Result<(), ApiError> {
+        let most = self.rate(limit).burst.max(1);
         self.take(limit, key, count, Instant::now(), Use::Count)
-            .map_err(ApiError::limit_exceeded)
+            .map_err(|wait_ms| match ApiError::limit_exceeded(wait_ms) {
+                // No waiting helps.
+                refused if count > most => refused.saying(format!(
+                    "This asks for {count} at once, and {most} are allowed. Ask for fewer at a time."
+                )),
+                refused => refused,
+            })
     }
 
     /// As [`Self::check`], without counting.
@@ -157,25 +189,23 @@ impl RateLimits {
         self.peek(limit, &address_key(address))
     }
 
+    fn rate(&self, limit: Limit) -> Rate {
+        let configured = self.config.rates.get(&limit).copied();
+        configured.unwrap_or_else(|| limit.default_rate())
+    }
+
     /// `Err`: in so many milliseconds it will be let through.
     fn take(&self, limit: Limit, key: &str, count: u32, now: Instant, usage: Use) -> Result<(), u64> {
         if !self.config.enabled || count == 0 {
             return Ok(());
         }
-        let rate = self
-            .config
-            .rates
-            .get(&limit)
-            .copied()
-            .unwrap_or_else(|| limit.default_rate());
+        let rate = self.rate(limit);
         let cost = Duration::from_secs_f64(1.0 / rate.per_second.max(f64::MIN_POSITIVE).max(1e-9));
         let allowance = cost.saturating_mul(rate.burst.max(1));
-        let mut paid_back = self.paid_back.lock();
-        if paid_back.len() >= MAX_KEYS {
-            paid_back.retain(|_, at| *at > now);
-        }
-        let key = (limit, key.to_owned());
-        let base = paid_back.get(&key).copied().filter(|at| *at > now).unwrap_or(now);
+        let key = (limit, self.hasher.hash_one(key));
+        let mut buckets = self.buckets.lock();
+        let known = buckets.paid_back.get(&key).copied();
+        let base = known.filter(|at| *at > now).unwrap_or(now);
         let after = base + cost.saturating_mul(count);
         let excess = after.saturating_duration_since(now).saturating_sub(allowance);
         if excess > Duration::ZERO {
@@ -184,8 +214,8 @@ impl RateLimits {
                 .max(1));
         }
         // A full table refuses nobody: it is bounded memory that matters, and it empties as time goes by.
-        if usage == Use::Count && (paid_back.len() < MAX_KEYS || paid_back.contains_key(&key)) {
-            paid_back.insert(key, after);
+        if usage == Use::Count && (known.is_some() || buckets.has_room(now)) {
+            buckets.paid_back.insert(key, after);
         }
         Ok(())
     }
@@ -201,13 +231,13 @@ enum Use {
 fn address_key(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => match address.to_ipv4_mapped() {
-            Some(mapped) => mapped.to_string(),
-            None => {
-                let [a, b, c, d, ..] = address.segments();
-                format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        IpAddr::V6(address) => {
+            if let Some(mapped) = address.to_ipv4_mapped() {
+                return mapped.to_string();
             }
-        },
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
     }
 }
 
@@ -248,6 +278,30 @@ mod tests {
         limits
             .take(Limit::InvitesPerIssuer, "a", burst, start, Use::Count)
             .expect("the refusal cost nothing");
+    }
+
+    #[test]
+    fn keys_that_are_idle_make_room_for_others() {
+        let rate = Rate {
+            per_second: 1_000.0,
+            burst: 1,
+        };
+        let limits = RateLimits::new(RateLimitConfig {
+            enabled: true,
+            rates: HashMap::from([(Limit::Message, rate)]),
+        });
+        let start = Instant::now();
+        let take = |key: &str, at: Instant| limits.take(Limit::Message, key, 1, at, Use::Count);
+        for number in 0..MAX_KEYS {
+            take(&number.to_string(), start).expect("a key of its own");
+        }
+        assert_eq!(limits.buckets.lock().paid_back.len(), MAX_KEYS);
+        take("one more", start).expect("a full table refuses nobody");
+        take("0", start).expect_err("and forgets nobody who is busy");
+        let later = start + FORGET_EVERY;
+        take("one more", later).expect("the first");
+        take("one more", later).expect_err("was counted");
+        assert_eq!(limits.buckets.lock().paid_back.len(), 1);
     }
 
     #[test]

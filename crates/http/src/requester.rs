@@ -93,7 +93,7 @@ async fn session<S: HasHttp>(parts: &Parts, state: &S) -> Result<Result<Arc<Sess
     Ok(session)
 }
 
-fn refusal(error: AuthError) -> ApiError {
+fn refusal(error: &AuthError) -> ApiError {
     let message = error.to_string();
     match error {
         AuthError::UnknownToken => ApiError::unknown_token(message).with("soft_logout", false),
@@ -108,7 +108,10 @@ fn refusal(error: AuthError) -> ApiError {
 impl<S: HasHttp> FromRequestParts<S> for Requester {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        session(parts, state).await?.map(Self).map_err(refusal)
+        session(parts, state)
+            .await?
+            .map(Self)
+            .map_err(|error| refusal(&error))
     }
 }
 
@@ -129,7 +132,7 @@ impl<S: HasHttp> FromRequestParts<S> for LockedRequester {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match session(parts, state).await? {
             Ok(session) | Err(AuthError::Locked(session)) => Ok(Self(session)),
-            Err(error) => Err(refusal(error)),
+            Err(error) => Err(refusal(&error)),
         }
     }
 }

@@ -71,12 +71,12 @@ pub async fn serve(listener: Listener, envelope: Envelope, stop: CancellationTok
         let (server, cut) = (server.clone(), cut.clone());
         connections.spawn(async move {
             let _place = place;
-            let served = async {
+            let exchange = async {
                 if let Some(stream) = secured(stream, acceptor).await {
                     server.serve_connection(stream, peer).await;
                 }
             };
-            _ = cut.run_until_cancelled(served).await;
+            _ = cut.run_until_cancelled(exchange).await;
         });
     }
     drop(listener);
