@@ -76,7 +76,7 @@ impl PowerLevels {
             users_default: 0,
             events: BTreeMap::new(),
             events_default: 0,
-            state_default: 0,
+            state_default: 50,
             invite: 0,
             kick: 50,
             ban: 50,

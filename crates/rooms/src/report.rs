@@ -32,12 +32,7 @@ pub enum Reported {
 
 impl Rooms {
     /// Keeps the report. Whether the reporter may see what they report is for the caller to find out first.
-    pub async fn report(
-        &self,
-        reporter: &UserId,
-        about: Reported,
-        reason: &str,
-    ) -> Result<(), WriteError> {
+    pub async fn report(&self, reporter: &UserId, about: Reported, reason: &str) -> Result<(), WriteError> {
         let mut row = ReportRow {
             reporter: reporter.to_owned(),
             room_id: None,

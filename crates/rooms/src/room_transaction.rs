@@ -219,8 +219,14 @@ impl RoomTransaction {
             parents,
             self.rooms.now_ms(),
         )?;
-        // Its auth events were picked from this state, so the rules that look at them alone hold; the same state is
-        // the one before the event and the current one, so the others are checked once.
+        // The rules that look at its auth events alone are what keeps a second create event out.
+        authorise_by_auth_events(version, &built.event, |id| {
+            auth_state
+                .iter()
+                .find(|(_, event)| event.event_id == *id)
+                .map(|(_, event)| Arc::clone(event))
+        })?;
+        // The state before the event is the current one, and its auth events are of it, so this is asked once.
         authorise(version, &built.event, |kind, key| {
             auth_state
                 .iter()

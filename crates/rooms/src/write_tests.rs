@@ -1,5 +1,6 @@
 //! Writes over a store in memory: who may do what, in every room version, and what happens when many write at once.
 
+mod authority;
 mod concurrency;
 mod house;
 mod oracle;
