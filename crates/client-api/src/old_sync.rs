@@ -9,7 +9,7 @@ use gatehouse_sync::{EventsPage, EventsRequest, InitialSync, InitialSyncRequest,
 use ruma::{OwnedEventId, OwnedRoomId};
 use serde::Deserialize;
 
-use crate::{ClientApi, errors, paging, sync::token};
+use crate::{ClientApi, errors, paging};
 
 pub(crate) fn routes() -> Router<ClientApi> {
     Router::new()
@@ -83,7 +83,7 @@ pub(crate) async fn events(
     let request = EventsRequest {
         user: requester.user_id.clone(),
         device: requester.device_id.clone(),
-        from: token(query.from)?,
+        from: paging::token(query.from.as_deref())?,
         timeout: Duration::from_millis(query.timeout.unwrap_or(0)),
         room: query.room_id,
         limit: query.limit,

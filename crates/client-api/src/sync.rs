@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use axum::{Json, Router, extract::State, routing::get};
 use gatehouse_http::{ApiError, Query, Requester};
-use gatehouse_rooms::token::Token;
 use gatehouse_sync::{Filter, Request, Response, StateForm};
 use serde::Deserialize;
 
-use crate::{ClientApi, errors};
+use crate::{ClientApi, errors, paging};
 
 pub(crate) fn routes() -> Router<ClientApi> {
     Router::new().route("/sync", get(sync))
@@ -34,7 +33,7 @@ async fn sync(
     let request = Request {
         user: requester.user_id.clone(),
         device: requester.device_id.clone(),
-        since: token(query.since)?,
+        since: paging::token(query.since.as_deref())?,
         filter: Box::new(filter(&api, &requester, query.filter).await?),
         timeout: Duration::from_millis(query.timeout.unwrap_or(0)),
         full_state: query.full_state.unwrap_or(false),
@@ -48,19 +47,6 @@ async fn sync(
         answer = api.sync.sync(&request) => answer.map(Json).map_err(errors::sync),
         // Logging out, or a new password, ends what waits with the old token.
         () = requester.ended() => Err(ApiError::unknown_token("This session has ended. Log in again.")),
-    }
-}
-
-/// A token; an empty one is none, as some clients send it at first.
-pub(crate) fn token(text: Option<String>) -> Result<Option<Token>, ApiError> {
-    match text.as_deref() {
-        None | Some("") => Ok(None),
-        Some(text) => text
-            .parse()
-            .map(Some)
-            .map_err(|error: gatehouse_rooms::token::InvalidToken| {
-                ApiError::invalid_param(error.to_string())
-            }),
     }
 }
 
