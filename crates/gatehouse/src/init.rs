@@ -1,6 +1,6 @@
 //! `gatehouse init`
 
-use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt};
+use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
 use anyhow::{Context, Result};
 use gatehouse_server::signing_key_file;
@@ -26,13 +26,14 @@ pub(crate) fn run(options: &InitOptions) -> Result<()> {
             file.display()
         );
     }
+    let text = text(options, &key)?;
     let mut written = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(&config)
         .with_context(|| format!("cannot write {}", config.display()))?;
-    written.write_all(text(options, &key).as_bytes())?;
+    written.write_all(text.as_bytes())?;
     written.sync_all()?;
     signing_key_file::create(&key)?;
     println!("Wrote {} and {}.", config.display(), key.display());
@@ -43,17 +44,24 @@ pub(crate) fn run(options: &InitOptions) -> Result<()> {
     Ok(())
 }
 
-fn text(options: &InitOptions, key: &std::path::Path) -> String {
-    // Debug of a string or path is TOML's quoting for everything that can stand in these.
-    format!(
+/// As TOML writes a string.
+fn quoted(path: &Path) -> Result<toml::Value> {
+    let text = path
+        .to_str()
+        .with_context(|| format!("{} is not UTF-8; choose another --dir", path.display()))?;
+    Ok(text.into())
+}
+
+fn text(options: &InitOptions, key: &Path) -> Result<String> {
+    Ok(format!(
         r#"# Gatehouse. Every key and its default is in docs/configuration.md.
 
 # The name in every user and room id. It can never be changed.
-server_name = {:?}
+server_name = {}
 
 # Where everything is stored. Back this up, and the signing key.
-data_dir = {:?}
-signing_key_file = {:?}
+data_dir = {}
+signing_key_file = {}
 
 [[listener]]
 address = "127.0.0.1"
@@ -76,8 +84,8 @@ open = false
 [log]
 level = "info"
 "#,
-        options.server_name,
-        options.dir.join("gatehouse-data"),
-        key
-    )
+        toml::Value::from(options.server_name.as_str()),
+        quoted(&options.dir.join("gatehouse-data"))?,
+        quoted(key)?
+    ))
 }

@@ -114,10 +114,11 @@ fn ask(mut stream: UnixStream, command: &UserCommand, socket: &Path) -> Result<V
 /// One line for each account. Whoever reads may stop reading.
 fn show(answer: &Value) -> Result<()> {
     let lines = match answer {
-        Value::Array(lines) => lines.iter().map(|line| format!("{line}\n")).collect(),
-        other => format!("{other}\n"),
+        Value::Array(lines) => lines.as_slice(),
+        other => std::slice::from_ref(other),
     };
-    match std::io::stdout().write_all(lines.as_bytes()) {
+    let mut stdout = std::io::stdout().lock();
+    match lines.iter().try_for_each(|line| writeln!(stdout, "{line}")) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         Ok(()) | Err(_) => Ok(()),
     }

@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 use crate::open::Engines;
 
 /// How often devices' last use is written down.
-const LAST_SEEN_EVERY: Duration = Duration::from_secs(60);
+const LAST_SEEN_EVERY: Duration = Duration::from_mins(1);
 /// How often old transaction ids are forgotten.
-const TRANSACTIONS_EVERY: Duration = Duration::from_secs(600);
+const TRANSACTIONS_EVERY: Duration = Duration::from_mins(10);
 
 /// Starts the tasks.
 pub(crate) fn spawn(tasks: &mut JoinSet<()>, engines: &Engines, stop: &CancellationToken) {

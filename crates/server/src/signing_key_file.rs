@@ -98,12 +98,12 @@ mod tests {
     fn a_key_is_made_once_for_its_owner_only_and_never_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("signing.key");
-        let made = load_or_create(&file).unwrap();
+        let first = load_or_create(&file).unwrap();
         let mode = std::fs::metadata(&file).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(load_or_create(&file).unwrap().public_key(), made.public_key());
+        assert_eq!(load_or_create(&file).unwrap().public_key(), first.public_key());
         assert!(create(&file).is_err());
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(load_or_create(&file).unwrap().public_key(), made.public_key());
+        assert_eq!(load_or_create(&file).unwrap().public_key(), first.public_key());
     }
 }

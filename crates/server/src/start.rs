@@ -7,7 +7,7 @@ use gatehouse_admin_api::AdminApi;
 use gatehouse_client_api::{ClientApi, ClientApiConfig, Contact, Support};
 use gatehouse_events::Clock;
 use gatehouse_http::{
-    Address, HttpContext, Limit, Listener, Metrics, Rate, RateLimitConfig, RateLimits, Envelope, TlsFiles,
+    Address, Envelope, HttpContext, Limit, Listener, Metrics, Rate, RateLimitConfig, RateLimits, TlsFiles,
     serve,
 };
 use gatehouse_sync::Sync;
@@ -102,15 +102,14 @@ fn http_context(config: &Config, engines: &Engines, shutdown: CancellationToken)
 }
 
 async fn bind(listener: &ListenerConfig) -> Result<Listener, StartError> {
-    let address = match listener.address.strip_prefix("unix:") {
-        Some(path) => Address::Unix(path.into()),
-        None => {
-            let ip = listener
-                .address
-                .parse()
-                .map_err(|_| StartError::Address(listener.address.clone()))?;
-            Address::Tcp(std::net::SocketAddr::new(ip, listener.port))
-        }
+    let address = if let Some(path) = listener.address.strip_prefix("unix:") {
+        Address::Unix(path.into())
+    } else {
+        let ip = listener
+            .address
+            .parse()
+            .map_err(|_| StartError::Address(listener.address.clone()))?;
+        Address::Tcp(std::net::SocketAddr::new(ip, listener.port))
     };
     let tls = match (&listener.tls_cert, &listener.tls_key) {
         (Some(cert), Some(key)) => Some(TlsFiles {

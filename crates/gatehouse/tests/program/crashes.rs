@@ -137,11 +137,13 @@ async fn r01_what_was_acknowledged_survives_kill_9_once_and_in_order() {
         acknowledged.extend(writer.await.unwrap());
     }
     assert_eq!(acknowledged.len(), WRITERS * EACH_SENDS);
-    let followed = tokio::time::timeout(Duration::from_secs(60), follower);
-    let followed = followed.await.expect("the sync missed something").unwrap();
+    let synced = tokio::time::timeout(Duration::from_mins(1), follower)
+        .await
+        .expect("the sync missed something")
+        .unwrap();
     let history = run.history().await;
     assert_eq!(
-        followed, history,
+        synced, history,
         "/sync and /messages tell the same, each once, in the same order"
     );
     assert_eq!(history.len(), acknowledged.len(), "nothing twice");

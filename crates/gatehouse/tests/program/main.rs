@@ -1,9 +1,18 @@
 //! The real program, as people start, use, stop and kill it. One binary, so that it links once.
 
+#[cfg(test)]
 mod commands;
+#[cfg(test)]
 mod crashes;
+#[cfg(test)]
 mod logs;
+#[cfg(test)]
 mod monitoring;
+#[cfg(test)]
 mod process;
+#[cfg(test)]
+mod real_clients;
+#[cfg(test)]
 mod starting;
+#[cfg(test)]
 mod stopping;

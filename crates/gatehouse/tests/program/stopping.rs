@@ -82,7 +82,8 @@ async fn a_second_signal_stops_at_once() {
 async fn r06_a_failed_store_ends_the_program_with_an_error_and_nothing_acknowledged_is_lost() {
     let dir = TempDir::new().unwrap();
     let config = configure(dir.path(), "");
-    // A file may not grow beyond a size; the write fails instead of killing, as on a disk that is broken.
+    // That a file may not grow then fails a write and kills nobody, as on a disk that is broken. What collects the
+    // errors holds on to standard output, so that waiting for the end of that waits for all errors.
     let script = format!(
         "trap '' XFSZ; exec {:?} serve --config {config:?} --listen 127.0.0.1:0 2>&1 2> >(cat >{:?})",
         env!("CARGO_BIN_EXE_gatehouse"),

@@ -1,0 +1,4 @@
+//! The composition root from outside.
+
+#[cfg(test)]
+mod configuration;
