@@ -23,7 +23,13 @@ impl Answer {
     /// When it is none.
     #[track_caller]
     pub fn ok(self) -> Value {
-        assert!(self.status == 200, "{}: {} {}", self.request, self.status, self.body);
+        assert!(
+            self.status == 200,
+            "{}: {} {}",
+            self.request,
+            self.status,
+            self.body
+        );
         self.body
     }
 
@@ -43,7 +49,11 @@ impl Answer {
             self.body
         );
         let sentence = self.body.get("error").and_then(Value::as_str).unwrap_or_default();
-        assert!(!sentence.is_empty(), "{}: {errcode} says nothing to people", self.request);
+        assert!(
+            !sentence.is_empty(),
+            "{}: {errcode} says nothing to people",
+            self.request
+        );
         self.body
     }
 
@@ -84,8 +94,16 @@ pub(crate) async fn send(
         request = request.json(body);
     }
     #[expect(clippy::panic, reason = "a server that does not answer fails the test")]
-    let response = request.send().await.unwrap_or_else(|error| panic!("{name}: {error}"));
+    let response = request
+        .send()
+        .await
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let text = response.text().await.unwrap_or_default();
-    Answer { request: name, status, headers, body: serde_json::from_str(&text).unwrap_or(Value::Null) }
+    Answer {
+        request: name,
+        status,
+        headers,
+        body: serde_json::from_str(&text).unwrap_or(Value::Null),
+    }
 }

@@ -10,8 +10,10 @@ pub mod answer;
 pub mod server;
 pub mod user;
 
+pub use gatehouse_server::config::{RateConfig, RateLimits};
+
 pub use self::{
     answer::Answer,
-    server::{TestServer, configured, started},
+    server::{TestServer, configured, rate, started},
     user::User,
 };

@@ -10,7 +10,11 @@ use std::{
 
 use anyhow::{Context, Result};
 use gatehouse_events::Clock;
-use gatehouse_server::{Config, Running, Storage, config::ListenerConfig, start};
+use gatehouse_server::{
+    Config, Running, Storage,
+    config::{ListenerConfig, RateConfig},
+    start,
+};
 use gatehouse_test_postgres::Cluster;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -50,13 +54,24 @@ pub async fn configured(change: impl FnOnce(&mut Config)) -> TestServer {
     TestServer::start(change).await.expect("the test server starts")
 }
 
+/// A rate of `[rate_limits]`.
+pub fn rate(per_second: f64, burst: u32) -> RateConfig {
+    RateConfig { per_second, burst }
+}
+
 impl TestServer {
     /// As [`configured`], with the error.
     pub async fn start(change: impl FnOnce(&mut Config)) -> Result<Self> {
         let dir = TempDir::new()?;
-        let mut config = Config { server_name: "test.example".to_owned(), ..Config::default() };
+        let mut config = Config {
+            server_name: "test.example".to_owned(),
+            ..Config::default()
+        };
         config.data_dir = dir.path().join("data");
-        config.listener = vec![ListenerConfig { port: 0, ..ListenerConfig::default() }];
+        config.listener = vec![ListenerConfig {
+            port: 0,
+            ..ListenerConfig::default()
+        }];
         config.registration.open = Some(true);
         config.registration.guests = true;
         config.registration.cheap_password_hash = true;
@@ -75,7 +90,10 @@ impl TestServer {
             running: None,
             config,
             clock: Clock::manual(BEGINNING_MS),
-            http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build()?,
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .timeout(Duration::from_mins(1))
+                .build()?,
             base: String::new(),
             names: AtomicUsize::new(0),
             _dir: dir,
@@ -87,7 +105,11 @@ impl TestServer {
 
     async fn run(&mut self) -> Result<()> {
         let running = start(&self.config, Storage::Configured, self.clock.clone()).await?;
-        self.base = running.urls().into_iter().next().context("the server listens nowhere")?;
+        self.base = running
+            .urls()
+            .into_iter()
+            .next()
+            .context("the server listens nowhere")?;
         self.running = Some(running);
         Ok(())
     }
@@ -137,7 +159,10 @@ impl TestServer {
             "password": format!("password of {name}"),
             "auth": { "type": "m.login.dummy" },
         });
-        let answer = self.request("POST", "/_matrix/client/v3/register", Some(&body)).await.ok();
+        let answer = self
+            .request("POST", "/_matrix/client/v3/register", Some(&body))
+            .await
+            .ok();
         User::from_login(self, &answer)
     }
 
@@ -149,7 +174,10 @@ impl TestServer {
 
     /// A guest.
     pub async fn guest(&self) -> User<'_> {
-        let answer = self.request("POST", "/_matrix/client/v3/register?kind=guest", Some(&json!({}))).await.ok();
+        let answer = self
+            .request("POST", "/_matrix/client/v3/register?kind=guest", Some(&json!({})))
+            .await
+            .ok();
         User::from_login(self, &answer)
     }
 }

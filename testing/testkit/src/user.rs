@@ -18,51 +18,87 @@ pub struct User<'a> {
 impl<'a> User<'a> {
     /// From the answer to a login or registration.
     pub fn from_login(server: &'a TestServer, answer: &Value) -> Self {
-        let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        Self { server, id: text("user_id"), device: text("device_id"), token: text("access_token") }
+        let text = |key: &str| {
+            answer
+                .get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        Self {
+            server,
+            id: text("user_id"),
+            device: text("device_id"),
+            token: text("access_token"),
+        }
     }
 
     /// A request in their name; `path` begins with a slash and may be anything.
     pub async fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
-        send(self.server.http(), self.server.base(), method, path, Some(&self.token), body).await
+        send(
+            self.server.http(),
+            self.server.base(),
+            method,
+            path,
+            Some(&self.token),
+            body,
+        )
+        .await
     }
 
     /// `GET /_matrix/client/v3…`
     pub async fn get(&self, path: &str) -> Answer {
-        self.request("GET", &format!("/_matrix/client/v3{path}"), None).await
+        self.request("GET", &format!("/_matrix/client/v3{path}"), None)
+            .await
     }
 
     /// `POST /_matrix/client/v3…`
     pub async fn post(&self, path: &str, body: Value) -> Answer {
-        self.request("POST", &format!("/_matrix/client/v3{path}"), Some(&body)).await
+        self.request("POST", &format!("/_matrix/client/v3{path}"), Some(&body))
+            .await
     }
 
     /// `PUT /_matrix/client/v3…`
     pub async fn put(&self, path: &str, body: Value) -> Answer {
-        self.request("PUT", &format!("/_matrix/client/v3{path}"), Some(&body)).await
+        self.request("PUT", &format!("/_matrix/client/v3{path}"), Some(&body))
+            .await
     }
 
     /// `DELETE /_matrix/client/v3…`
     pub async fn delete(&self, path: &str) -> Answer {
-        self.request("DELETE", &format!("/_matrix/client/v3{path}"), None).await
+        self.request("DELETE", &format!("/_matrix/client/v3{path}"), None)
+            .await
     }
 
     /// Another device of theirs.
     pub async fn log_in_again(&self) -> User<'a> {
-        let name = self.id.trim_start_matches('@').split(':').next().unwrap_or_default();
+        let name = self
+            .id
+            .trim_start_matches('@')
+            .split(':')
+            .next()
+            .unwrap_or_default();
         let body = json!({
             "type": "m.login.password",
             "identifier": { "type": "m.id.user", "user": name },
             "password": format!("password of {name}"),
         });
-        let answer = self.server.request("POST", "/_matrix/client/v3/login", Some(&body)).await.ok();
+        let answer = self
+            .server
+            .request("POST", "/_matrix/client/v3/login", Some(&body))
+            .await
+            .ok();
         Self::from_login(self.server, &answer)
     }
 
     /// Makes a room and gives its id.
     pub async fn create_room(&self, body: Value) -> String {
         let answer = self.post("/createRoom", body).await.ok();
-        answer.get("room_id").and_then(Value::as_str).unwrap_or_default().to_owned()
+        answer
+            .get("room_id")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// Makes a room that everybody may join.
@@ -72,34 +108,52 @@ impl<'a> User<'a> {
 
     /// Joins.
     pub async fn join(&self, room: &str) -> Answer {
-        self.post(&format!("/rooms/{}/join", escaped(room)), json!({})).await
+        self.post(&format!("/rooms/{}/join", escaped(room)), json!({}))
+            .await
     }
 
     /// Leaves.
     pub async fn leave(&self, room: &str) -> Answer {
-        self.post(&format!("/rooms/{}/leave", escaped(room)), json!({})).await
+        self.post(&format!("/rooms/{}/leave", escaped(room)), json!({}))
+            .await
     }
 
     /// `invite`, `kick`, `ban` or `unban`.
     pub async fn act_on(&self, action: &str, room: &str, target: &str) -> Answer {
-        self.post(&format!("/rooms/{}/{action}", escaped(room)), json!({ "user_id": target })).await
+        self.post(
+            &format!("/rooms/{}/{action}", escaped(room)),
+            json!({ "user_id": target }),
+        )
+        .await
     }
 
     /// Sends a text and gives the event's id.
     pub async fn say(&self, room: &str, transaction: &str, text: &str) -> String {
         let path = format!("/rooms/{}/send/m.room.message/{transaction}", escaped(room));
-        let answer = self.put(&path, json!({ "msgtype": "m.text", "body": text })).await.ok();
-        answer.get("event_id").and_then(Value::as_str).unwrap_or_default().to_owned()
+        let answer = self
+            .put(&path, json!({ "msgtype": "m.text", "body": text }))
+            .await
+            .ok();
+        answer
+            .get("event_id")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// One state event's content.
     pub async fn state(&self, room: &str, kind: &str, key: &str) -> Answer {
-        self.get(&format!("/rooms/{}/state/{kind}/{}", escaped(room), escaped(key))).await
+        self.get(&format!("/rooms/{}/state/{kind}/{}", escaped(room), escaped(key)))
+            .await
     }
 
     /// Sets state.
     pub async fn set_state(&self, room: &str, kind: &str, key: &str, content: Value) -> Answer {
-        self.put(&format!("/rooms/{}/state/{kind}/{}", escaped(room), escaped(key)), content).await
+        self.put(
+            &format!("/rooms/{}/state/{kind}/{}", escaped(room), escaped(key)),
+            content,
+        )
+        .await
     }
 
     /// The whole state, as a list; to see that nothing was written.
@@ -109,7 +163,11 @@ impl<'a> User<'a> {
 
     /// A sync; `since` may be empty.
     pub async fn sync(&self, since: &str, timeout_ms: u64) -> Value {
-        let since = if since.is_empty() { String::new() } else { format!("&since={since}") };
+        let since = if since.is_empty() {
+            String::new()
+        } else {
+            format!("&since={since}")
+        };
         self.get(&format!("/sync?timeout={timeout_ms}{since}")).await.ok()
     }
 }

@@ -1,5 +1,7 @@
 //! Accounts that an administrator has suspended or locked, and what they may still change (T34).
 
+use std::fmt::Write;
+
 use gatehouse_testkit::{Answer, TestServer, User, server::SHARED_SECRET, started, user::escaped};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
@@ -14,14 +16,13 @@ async fn administrator(server: &TestServer) -> User<'_> {
         .to_owned();
     let mut mac = Hmac::<Sha1>::new_from_slice(SHARED_SECRET.as_bytes()).unwrap();
     mac.update(format!("{nonce}\0root\0password of root\0admin").as_bytes());
-    let mac: String = mac
-        .finalize()
-        .into_bytes()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let mut proof = String::new();
+    for byte in mac.finalize().into_bytes() {
+        // Writing into a `String` cannot fail.
+        _ = write!(proof, "{byte:02x}");
+    }
     let body = json!({
-        "nonce": nonce, "username": "root", "password": "password of root", "admin": true, "mac": mac,
+        "nonce": nonce, "username": "root", "password": "password of root", "admin": true, "mac": proof,
     });
     User::from_login(server, &server.request("POST", path, Some(&body)).await.ok())
 }
@@ -52,7 +53,7 @@ async fn writes(user: &User<'_>, room: &str, event: &str) -> Vec<Answer> {
 #[tokio::test]
 async fn t34_the_suspended_may_read_and_leave_and_take_back_what_they_said() {
     let server = started().await;
-    let root = administrator(&server).await;
+    let administrator = administrator(&server).await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let room = alice.public_room().await;
     bob.join(&room).await.ok();
@@ -61,7 +62,8 @@ async fn t34_the_suspended_may_read_and_leave_and_take_back_what_they_said() {
         bob.say(&room, "1", "his").await,
     );
     let suspend = format!("/_synapse/admin/v1/suspend/{}", escaped(&bob.id));
-    root.request("PUT", &suspend, Some(&json!({ "suspend": true })))
+    administrator
+        .request("PUT", &suspend, Some(&json!({ "suspend": true })))
         .await
         .ok();
     for answer in writes(&bob, &room, &hers).await {
@@ -79,19 +81,21 @@ async fn t34_the_suspended_may_read_and_leave_and_take_back_what_they_said() {
 #[tokio::test]
 async fn t34_the_locked_may_do_nothing_and_are_not_logged_out() {
     let server = started().await;
-    let root = administrator(&server).await;
+    let administrator = administrator(&server).await;
     let (alice, bob) = (server.user("alice").await, server.user("bob").await);
     let room = alice.public_room().await;
     bob.join(&room).await.ok();
     let said = bob.say(&room, "1", "his").await;
     let path = format!("/_synapse/admin/v2/users/{}", escaped(&bob.id));
-    root.request("PUT", &path, Some(&json!({ "locked": true })))
+    administrator
+        .request("PUT", &path, Some(&json!({ "locked": true })))
         .await
         .ok();
     for answer in writes(&bob, &room, &said).await {
         assert_eq!(answer.refused(401, "M_USER_LOCKED")["soft_logout"], true);
     }
-    root.request("PUT", &path, Some(&json!({ "locked": false })))
+    administrator
+        .request("PUT", &path, Some(&json!({ "locked": false })))
         .await
         .ok();
     bob.say(&room, "2", "free again").await;

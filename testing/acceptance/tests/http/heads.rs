@@ -58,11 +58,8 @@ async fn w15_a_length_beside_chunks_is_ignored_and_nothing_can_follow() {
 #[tokio::test]
 async fn heads_that_are_too_large_are_refused() {
     let server = started().await;
-    let many = |count: usize| {
-        (0..count)
-            .map(|number| format!("X-{number}: a\r\n"))
-            .collect::<String>()
-    };
+    let many =
+        |count: usize| (0..count).fold(String::new(), |head, number| head + &format!("X-{number}: a\r\n"));
     let end = "Connection: close\r\n\r\n";
     let large = |bytes: usize| format!("X: {}\r\n", "a".repeat(bytes));
     for (headers, status) in [

@@ -11,7 +11,7 @@ async fn w02_an_empty_token_is_a_missing_token() {
     let path = "/_matrix/client/v3/account/whoami";
     let token = &alice.token;
     for (query, header, status, errcode) in [
-        ("", "".to_owned(), 401, "M_MISSING_TOKEN"),
+        ("", String::new(), 401, "M_MISSING_TOKEN"),
         (
             "",
             "Authorization: Bearer \r\n".to_owned(),
@@ -26,8 +26,8 @@ async fn w02_an_empty_token_is_a_missing_token() {
             401,
             "M_MISSING_TOKEN",
         ),
-        ("?access_token=", "".to_owned(), 401, "M_MISSING_TOKEN"),
-        ("?access_token", "".to_owned(), 401, "M_MISSING_TOKEN"),
+        ("?access_token=", String::new(), 401, "M_MISSING_TOKEN"),
+        ("?access_token", String::new(), 401, "M_MISSING_TOKEN"),
         ("", "Authorization: Bearer \0\r\n".to_owned(), 400, ""),
         (
             "",
