@@ -24,7 +24,7 @@ use crate::{
         MembershipChangeRow, MembershipRow, ROOMS, RoomRow, STATE_CHANGES, STATE_HISTORY, StateChangeRow,
         TIMELINE, TIMESTAMPS, TRANSACTION_TIMES, TRANSACTIONS,
     },
-    turns::{RoomSlot, Tip},
+    turns::{RoomSlot, Tip, Unsettled},
 };
 
 /// A room's turn, and what is to be committed with it: any number of events, all or none.
@@ -246,6 +246,12 @@ impl RoomTransaction {
         let epoch = self.turn.epoch;
         self.turn.head = Some(Arc::clone(&head));
         let durable = self.rooms.store.commit(self.batch);
+        let mut hashes = self.hashes;
+        self.slot
+            .settle_later(self.appended.iter().map(|event| Unsettled {
+                event: Arc::clone(event),
+                reference_hash: hashes.remove(&event.event_id).unwrap_or_default(),
+            }));
         drop(self.turn);
         let (slot, rooms, appended, redacted) = (self.slot, self.rooms, self.appended, self.redacted);
         // A task of its own: whoever waits may go away, and what was committed must be shown all the same.
@@ -260,6 +266,7 @@ impl RoomTransaction {
                 }
                 Err(_) => slot.invalidate(epoch).await,
             }
+            slot.settled(&appended);
             outcome
         });
         settled.await.unwrap_or_else(|_| {
@@ -305,10 +312,11 @@ impl RoomTransaction {
         Ok(state)
     }
 
-    /// Events by id, this transaction's own included.
+    /// Events by id, this transaction's own included, and those of others that are on their way to the disk.
     async fn load(&self, ids: &[OwnedEventId]) -> Result<Vec<Option<Arc<Event>>>, StoreError> {
         let own = |id: &OwnedEventId| self.appended.iter().find(|event| event.event_id == *id).cloned();
-        let mut found: Vec<_> = ids.iter().map(own).collect();
+        let unsettled = |id| self.slot.unsettled(id).map(|unsettled| unsettled.event);
+        let mut found: Vec<_> = ids.iter().map(|id| own(id).or_else(|| unsettled(id))).collect();
         let missing: Vec<_> = ids
             .iter()
             .zip(&found)
@@ -335,8 +343,9 @@ impl RoomTransaction {
             let mut ids = parents.prev_events.clone();
             ids.extend(parents.auth_events.iter().cloned());
             for id in ids {
-                let hash = match self.hashes.get(&id) {
-                    Some(hash) => Some(hash.clone()),
+                let unsettled = || self.slot.unsettled(&id).map(|event| event.reference_hash);
+                let hash = match self.hashes.get(&id).cloned().or_else(unsettled) {
+                    Some(hash) => Some(hash),
                     None => self.rooms.reference_hash(&id, self.head.version).await?,
                 };
                 parents.hashes.extend(hash.map(|hash| (id, hash)));

@@ -4,11 +4,12 @@
 //! the next writer builds on it. Readers see the last head that is on disk. Across nodes the expectation on the row
 //! of [`crate::tables::HEADS`] decides.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
+use gatehouse_events::Event;
 use parking_lot::RwLock;
 use quick_cache::sync::Cache;
-use ruma::{OwnedRoomId, RoomId};
+use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomId};
 use tokio::sync::Mutex;
 
 use crate::head::RoomHead;
@@ -19,6 +20,16 @@ pub(crate) struct RoomSlot {
     /// What the next append builds on. Lock this before `committed`.
     pub(crate) tip: Arc<Mutex<Tip>>,
     committed: RwLock<Option<Arc<RoomHead>>>,
+    /// What the tip builds on and the store does not show yet.
+    unsettled: parking_lot::Mutex<HashMap<OwnedEventId, Unsettled>>,
+}
+
+/// An event on its way to the disk.
+#[derive(Clone)]
+pub(crate) struct Unsettled {
+    pub(crate) event: Arc<Event>,
+    /// Its reference hash in unpadded base64.
+    pub(crate) reference_hash: String,
 }
 
 /// The last head that was decided, durable or not.
@@ -44,6 +55,25 @@ impl RoomSlot {
             .is_none_or(|shown| shown.sequence < head.sequence)
         {
             *committed = Some(Arc::clone(head));
+        }
+    }
+
+    /// An event that is on its way to the disk.
+    pub(crate) fn unsettled(&self, event_id: &EventId) -> Option<Unsettled> {
+        self.unsettled.lock().get(event_id).cloned()
+    }
+
+    /// Lets the next writers build on events that the store does not show yet.
+    pub(crate) fn settle_later(&self, events: impl Iterator<Item = Unsettled>) {
+        let events = events.map(|unsettled| (unsettled.event.event_id.clone(), unsettled));
+        self.unsettled.lock().extend(events);
+    }
+
+    /// The events are in the store, or lost.
+    pub(crate) fn settled(&self, events: &[Arc<Event>]) {
+        let mut unsettled = self.unsettled.lock();
+        for event in events {
+            unsettled.remove(&event.event_id);
         }
     }
 

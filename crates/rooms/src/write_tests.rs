@@ -2,6 +2,8 @@
 
 mod authority;
 mod concurrency;
+mod held;
 mod house;
 mod oracle;
+mod pending;
 mod versions;

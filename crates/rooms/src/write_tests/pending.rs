@@ -1,0 +1,104 @@
+//! What one writer decides while another's commit waits for the disk.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+
+use gatehouse_events::RoomVersion;
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
+use tokio::task::{JoinHandle, yield_now};
+
+use super::{
+    held::HeldBackend,
+    house::{content, room, rooms, user},
+};
+use crate::{
+    Rooms, WriteError,
+    create::Preset,
+    send::{Message, StateUpdate},
+    tables::EVENT_INDEX,
+};
+
+fn version() -> RoomVersion {
+    "12".parse().unwrap()
+}
+
+fn topic(text: &str) -> StateUpdate {
+    StateUpdate {
+        kind: "m.room.topic".into(),
+        state_key: String::new(),
+        content: content(&format!(r#"{{"topic":"{text}"}}"#)),
+        is_guest: false,
+    }
+}
+
+fn poll<F: Future>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
+    future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Sets state in a task of its own, and waits until that waits for the disk.
+async fn begin_setting(
+    backend: &HeldBackend,
+    (rooms, user, room): (&Rooms, &OwnedUserId, &OwnedRoomId),
+    update: StateUpdate,
+) -> JoinHandle<Result<OwnedEventId, WriteError>> {
+    let before = backend.held();
+    let (rooms, user, room) = (rooms.clone(), user.clone(), room.clone());
+    let setting = tokio::spawn(async move { rooms.set_state(&user, &room, &update).await });
+    while backend.held() == before {
+        assert!(!setting.is_finished(), "nothing waits for the disk");
+        yield_now().await;
+    }
+    setting
+}
+
+#[tokio::test]
+async fn a_member_may_send_while_their_new_name_waits_for_the_disk() {
+    let (backend, store) = HeldBackend::store();
+    let rooms = rooms(&store);
+    let alice = user("alice");
+    let room = room(&rooms, &alice, version(), Preset::PrivateChat).await;
+    backend.hold();
+    let renamed = StateUpdate {
+        kind: "m.room.member".into(),
+        state_key: alice.to_string(),
+        content: content(r#"{"membership":"join","displayname":"Alice"}"#),
+        is_guest: false,
+    };
+    let renaming = begin_setting(&backend, (&rooms, &alice, &room), renamed).await;
+    let message = Message {
+        kind: "m.room.message".into(),
+        content: content(r#"{"body":"hi"}"#),
+        transaction: None,
+    };
+    let mut sending = Box::pin(rooms.send(&alice, &room, &message));
+    let sent = poll(&mut sending);
+    assert!(sent.is_pending(), "{sent:?}");
+    backend.release().await;
+    renaming.await.unwrap().unwrap();
+    sending.await.unwrap();
+}
+
+/// Versions 1 and 2 put the hash of each event before beside its id.
+#[tokio::test]
+async fn in_old_rooms_an_event_names_the_hash_of_one_that_waits_for_the_disk() {
+    let (backend, store) = HeldBackend::store();
+    let rooms = rooms(&store);
+    let alice = user("alice");
+    let room = room(&rooms, &alice, "1".parse().unwrap(), Preset::PrivateChat).await;
+    backend.hold();
+    let first = begin_setting(&backend, (&rooms, &alice, &room), topic("one")).await;
+    let second = begin_setting(&backend, (&rooms, &alice, &room), topic("two")).await;
+    backend.release().await;
+    first.await.unwrap().unwrap();
+    let second = second.await.unwrap().unwrap();
+    let (_, position) = store.get(&EVENT_INDEX, &(second,)).await.unwrap().unwrap();
+    let pdu = rooms.pdus(&room, &[position]).await.unwrap().remove(0);
+    let pdu: serde_json::Value = serde_json::from_str(&pdu).unwrap();
+    for list in ["prev_events", "auth_events"] {
+        for reference in pdu[list].as_array().unwrap() {
+            assert!(reference[1]["sha256"].is_string(), "{list}: {reference}");
+        }
+    }
+}
