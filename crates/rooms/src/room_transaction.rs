@@ -1,5 +1,7 @@
 //! Appending to a room: the one place where events are built, authorised and written.
 
+mod confirm;
+
 use std::{collections::HashMap, sync::Arc};
 
 use gatehouse_events::{

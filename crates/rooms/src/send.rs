@@ -146,6 +146,7 @@ impl Rooms {
         if let Some(current) = current
             && current.content_as::<CanonicalJsonObject>().as_ref() == Some(&update.content)
         {
+            transaction.confirm().await?;
             return Ok(current.event_id.clone());
         }
         let event = append_state(&mut transaction, sender, update).await?;

@@ -49,6 +49,7 @@ impl Rooms {
         if head.membership(target) == MembershipState::Ban
             && let Some(event_id) = member_event(head, target)
         {
+            transaction.confirm().await?;
             return Ok(event_id);
         }
         let content = request.content(&MembershipState::Ban);

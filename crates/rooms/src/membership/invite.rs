@@ -45,6 +45,7 @@ impl Rooms {
         if transaction.head().membership(target) == MembershipState::Invite
             && let Some(event_id) = member_event(transaction.head(), target)
         {
+            transaction.confirm().await?;
             return Ok(event_id);
         }
         let event_id = self

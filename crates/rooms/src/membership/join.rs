@@ -72,6 +72,7 @@ impl Rooms {
                 if join.request.content.is_empty()
                     && let Some(event_id) = member_event(head, user)
                 {
+                    transaction.confirm().await?;
                     return Ok(event_id);
                 }
             }
@@ -88,6 +89,7 @@ impl Rooms {
             }
         }
         if let Some(same) = same_content(&transaction, user, &content).await? {
+            transaction.confirm().await?;
             return Ok(same);
         }
         let event = append_member(&mut transaction, user, user, content, Beside::default()).await?;

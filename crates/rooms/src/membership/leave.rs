@@ -31,7 +31,11 @@ impl Rooms {
         match head.membership(user) {
             MembershipState::Ban => return Err(Refusal::Banned.into()),
             MembershipState::Join | MembershipState::Invite | MembershipState::Knock => {}
-            _ => return Ok(member_event(head, user).ok_or(Refusal::NeverInRoom)?),
+            _ => {
+                let left = member_event(head, user).ok_or(Refusal::NeverInRoom)?;
+                transaction.confirm().await?;
+                return Ok(left);
+            }
         }
         let content = request.content(&MembershipState::Leave);
         let event = append_member(&mut transaction, user, user, content, Beside::default()).await?;

@@ -48,6 +48,13 @@ impl HeldBackend {
             _ = reply.send(self.inner.commit(batch).await);
         }
     }
+
+    /// As [`Self::release`], but the first of what waits is lost.
+    pub(super) async fn release_all_but_the_first(&self) {
+        let lost = StoreError::Unavailable("the disk is full".to_owned());
+        self.inner.fail_next_commit(lost);
+        self.release().await;
+    }
 }
 
 impl Backend for HeldBackend {

@@ -102,3 +102,22 @@ async fn in_old_rooms_an_event_names_the_hash_of_one_that_waits_for_the_disk() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_is_so_already_is_not_said_before_it_is_on_disk() {
+    let (backend, store) = HeldBackend::store();
+    let rooms = rooms(&store);
+    let alice = user("alice");
+    let room = room(&rooms, &alice, version(), Preset::PrivateChat).await;
+    backend.hold();
+    let first = begin_setting(&backend, (&rooms, &alice, &room), topic("new")).await;
+    let update = topic("new");
+    let mut second = Box::pin(rooms.set_state(&alice, &room, &update));
+    let answer = poll(&mut second);
+    assert!(matches!(answer, Poll::Pending), "{answer:?}");
+    backend.release_all_but_the_first().await;
+    first.await.unwrap().unwrap_err();
+    let event_id = second.await.unwrap();
+    let stored = rooms.stored(&[event_id]).await.unwrap();
+    assert!(stored[0].is_some(), "what was acknowledged is there");
+}
