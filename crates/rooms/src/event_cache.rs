@@ -20,7 +20,8 @@ impl Weighter<OwnedEventId, Arc<Event>> for ByBytes {
     }
 }
 
-/// Events by id. An entry never goes stale but by redaction, which replaces it.
+/// Events by id. An entry never goes stale but by redaction, which replaces it; that of another node does not, so this
+/// is only for readers of what a redaction leaves.
 pub(crate) struct EventCache {
     events: Cache<OwnedEventId, Arc<Event>, ByBytes>,
 }

@@ -25,7 +25,9 @@ impl Rooms {
     /// The room as the last commit that can be seen left it; `None`: there is no such room here.
     pub async fn head(&self, room_id: &RoomId) -> Result<Option<Arc<RoomHead>>, StoreError> {
         let slot = self.shared.turns.slot(room_id);
-        if let Some(head) = slot.committed() {
+        if let Some(head) = slot.committed()
+            && !self.is_outdated(&head).await?
+        {
             return Ok(Some(head));
         }
         let head = self.load_head(room_id).await?;
@@ -33,6 +35,14 @@ impl Rooms {
             slot.publish(head);
         }
         Ok(head)
+    }
+
+    /// Whether another node has changed the room since. One that the store is still behind of is this node's own.
+    pub(crate) async fn is_outdated(&self, head: &RoomHead) -> Result<bool, StoreError> {
+        let row = self.store.get(&HEADS, &(head.room_id.clone(),)).await?;
+        Ok(row.is_some_and(|row| {
+            row.sequence > head.sequence || (row.sequence == head.sequence && row != head.row())
+        }))
     }
 
     /// Reads a head from the store: one state of it, though others may write meanwhile.
@@ -102,9 +112,10 @@ impl Rooms {
             .filter_map(|name| Some((*name, head.state_event_id(name, "")?.clone())))
             .collect();
         let ids: Vec<_> = wanted.iter().map(|(_, id)| id.clone()).collect();
-        for ((name, _), event) in wanted.iter().zip(self.events(&ids).await?) {
-            if let Some(event) = event {
-                head.hot.insert(name, event);
+        // Not those in memory, which another node may have redacted.
+        for ((name, _), stored) in wanted.iter().zip(self.stored(&ids).await?) {
+            if let Some(stored) = stored {
+                head.hot.insert(name, stored.event);
             }
         }
         head.refresh_power_levels();

@@ -1,6 +1,7 @@
 //! Appending to a room: the one place where events are built, authorised and written.
 
 mod confirm;
+mod events;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -98,6 +99,11 @@ impl Rooms {
     pub(crate) async fn begin(&self, room_id: &RoomId) -> Result<Option<RoomTransaction>, StoreError> {
         let slot = self.shared.turns.slot(room_id);
         let mut turn = Arc::clone(&slot.tip).lock_owned().await;
+        if let Some(tip) = &turn.head
+            && self.is_outdated(tip).await?
+        {
+            slot.forget(&mut turn);
+        }
         if turn.head.is_none() {
             turn.head = self.load_head(room_id).await?;
         }
@@ -185,18 +191,6 @@ impl RoomTransaction {
     /// The room as this transaction has made it so far.
     pub(crate) fn head(&self) -> &RoomHead {
         &self.head
-    }
-
-    /// An event of this room's state as this transaction has made it so far.
-    pub(crate) async fn state_event(
-        &self,
-        kind: &str,
-        state_key: &str,
-    ) -> Result<Option<Arc<Event>>, StoreError> {
-        let Some(event_id) = self.head.state_event_id(kind, state_key).cloned() else {
-            return Ok(None);
-        };
-        Ok(self.load(&[event_id]).await?.into_iter().next().flatten())
     }
 
     /// Builds an event on top of the room, authorises it and takes it in.
@@ -312,24 +306,6 @@ impl RoomTransaction {
                 .filter_map(|((key, _), event)| Some((key, event?))),
         );
         Ok(state)
-    }
-
-    /// Events by id, this transaction's own included, and those of others that are on their way to the disk.
-    async fn load(&self, ids: &[OwnedEventId]) -> Result<Vec<Option<Arc<Event>>>, StoreError> {
-        let own = |id: &OwnedEventId| self.appended.iter().find(|event| event.event_id == *id).cloned();
-        let unsettled = |id| self.slot.unsettled(id).map(|unsettled| unsettled.event);
-        let mut found: Vec<_> = ids.iter().map(|id| own(id).or_else(|| unsettled(id))).collect();
-        let missing: Vec<_> = ids
-            .iter()
-            .zip(&found)
-            .filter(|(_, event)| event.is_none())
-            .map(|(id, _)| id.clone())
-            .collect();
-        let mut loaded = self.rooms.events(&missing).await?.into_iter();
-        for slot in found.iter_mut().filter(|slot| slot.is_none()) {
-            *slot = loaded.next().flatten();
-        }
-        Ok(found)
     }
 
     async fn parents(&self, auth_events: Vec<OwnedEventId>) -> Result<Parents, AppendError> {

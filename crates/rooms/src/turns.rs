@@ -81,10 +81,15 @@ impl RoomSlot {
     pub(crate) async fn invalidate(&self, epoch: u64) {
         let mut tip = self.tip.lock().await;
         if tip.epoch == epoch {
-            tip.head = None;
-            tip.epoch += 1;
-            *self.committed.write() = None;
+            self.forget(&mut tip);
         }
+    }
+
+    /// Forgets the room as it was here, so that it is read from the store again.
+    pub(crate) fn forget(&self, tip: &mut Tip) {
+        tip.head = None;
+        tip.epoch += 1;
+        *self.committed.write() = None;
     }
 }
 

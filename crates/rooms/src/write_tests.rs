@@ -4,6 +4,7 @@ mod authority;
 mod concurrency;
 mod held;
 mod house;
+mod nodes;
 mod oracle;
 mod pending;
 mod versions;

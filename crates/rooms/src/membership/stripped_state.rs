@@ -39,8 +39,10 @@ pub(super) async fn stripped_state(
     let mut bytes = 0;
     let shown = SHOWN.iter().map(|kind| (*kind, ""));
     let actor = actor.map(|user| ("m.room.member", user.as_str()));
-    for (kind, state_key) in actor.into_iter().chain(shown) {
-        let Some(event) = transaction.state_event(kind, state_key).await? else {
+    let keys: Vec<_> = actor.into_iter().chain(shown).collect();
+    let events = transaction.state_events(&keys).await?;
+    for ((kind, state_key), event) in keys.into_iter().zip(events) {
+        let Some(event) = event else {
             continue;
         };
         bytes += event.content.get().len();

@@ -1,0 +1,134 @@
+//! Two servers over one store, taking turns: each acts on what the other has written.
+
+use gatehouse_events::RoomVersion;
+use gatehouse_store::Store;
+use ruma::{OwnedRoomId, OwnedUserId, UserId};
+
+use super::house::{content, room, rooms, user};
+use crate::{
+    Join, MembershipRequest, Rooms,
+    create::Preset,
+    redact::Redaction,
+    send::{Message, StateUpdate},
+    tables::MEMBERSHIPS,
+};
+
+struct Cluster {
+    store: Store,
+    here: Rooms,
+    there: Rooms,
+    alice: OwnedUserId,
+    bob: OwnedUserId,
+    room: OwnedRoomId,
+}
+
+impl Cluster {
+    /// Alice's private room, which both nodes have in memory.
+    async fn new(version: &str) -> Self {
+        let store = Store::in_memory();
+        let (here, there) = (rooms(&store), rooms(&store));
+        let alice = user("alice");
+        let version: RoomVersion = version.parse().unwrap();
+        let room = room(&here, &alice, version, Preset::PrivateChat).await;
+        let cluster = Self {
+            store,
+            here,
+            there,
+            alice,
+            bob: user("bob"),
+            room,
+        };
+        cluster.warm(&cluster.there).await;
+        cluster.warm(&cluster.here).await;
+        cluster
+    }
+
+    async fn warm(&self, node: &Rooms) {
+        let message = Message {
+            kind: "m.room.message".into(),
+            content: content(r#"{"body":"hi"}"#),
+            transaction: None,
+        };
+        node.send(&self.alice, &self.room, &message).await.unwrap();
+        node.head(&self.room).await.unwrap().unwrap();
+    }
+
+    async fn invite(&self, node: &Rooms) {
+        let request = MembershipRequest::default();
+        node.invite(&self.alice, &self.bob, &self.room, &request)
+            .await
+            .unwrap();
+    }
+
+    async fn is_joined(&self, user: &UserId) -> bool {
+        let key = (user.to_owned(), self.room.clone());
+        let row = self.store.get(&MEMBERSHIPS, &key).await.unwrap();
+        row.is_some_and(|row| row.membership.as_str() == "join")
+    }
+}
+
+#[tokio::test]
+async fn somebody_invited_at_one_node_is_let_in_by_the_other() {
+    let cluster = Cluster::new("12").await;
+    cluster.invite(&cluster.here).await;
+    let joined = cluster
+        .there
+        .join(&cluster.bob, &cluster.room, &Join::default())
+        .await;
+    joined.unwrap();
+    assert!(cluster.is_joined(&cluster.bob).await);
+}
+
+#[tokio::test]
+async fn somebody_kicked_at_one_node_can_come_back_at_the_other() {
+    let cluster = Cluster::new("12").await;
+    cluster.invite(&cluster.there).await;
+    let (bob, room, join) = (&cluster.bob, &cluster.room, Join::default());
+    cluster.there.join(bob, room, &join).await.unwrap();
+    let request = MembershipRequest::default();
+    cluster
+        .here
+        .kick(&cluster.alice, bob, room, &request)
+        .await
+        .unwrap();
+    cluster.invite(&cluster.here).await;
+    cluster.there.join(bob, room, &join).await.unwrap();
+    assert!(cluster.is_joined(bob).await, "it was said, so it is so");
+}
+
+#[tokio::test]
+async fn a_node_shows_the_room_as_another_left_it() {
+    let cluster = Cluster::new("12").await;
+    cluster.invite(&cluster.here).await;
+    let head = cluster.there.head(&cluster.room).await.unwrap().unwrap();
+    assert_eq!(head.membership(&cluster.bob).as_str(), "invite");
+}
+
+#[tokio::test]
+async fn what_one_node_redacts_the_other_shows_to_nobody() {
+    let cluster = Cluster::new("11").await;
+    let topic = StateUpdate {
+        kind: "m.room.topic".into(),
+        state_key: String::new(),
+        content: content(r#"{"topic":"a secret"}"#),
+        is_guest: false,
+    };
+    let said = cluster
+        .there
+        .set_state(&cluster.alice, &cluster.room, &topic)
+        .await
+        .unwrap();
+    cluster
+        .here
+        .redact(
+            &cluster.alice,
+            &cluster.room,
+            &Redaction::because(said, None, None),
+        )
+        .await
+        .unwrap();
+    cluster.invite(&cluster.there).await;
+    let key = (cluster.bob.clone(), cluster.room.clone());
+    let row = cluster.store.get(&MEMBERSHIPS, &key).await.unwrap().unwrap();
+    assert!(!row.stripped_state.contains("a secret"), "{}", row.stripped_state);
+}
