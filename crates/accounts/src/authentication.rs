@@ -76,6 +76,8 @@ impl Accounts {
     /// other nodes: this one's own changes are known at once.
     pub async fn follow_other_nodes(&self) {
         let mut watch = self.store().watch();
+        // What changed before the watch began would be missed.
+        self.sessions().forget_all();
         while let Some(notice) = watch.next().await {
             match notice {
                 Notice::Everything => self.sessions().forget_all(),

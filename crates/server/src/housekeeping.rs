@@ -30,6 +30,17 @@ pub(crate) fn spawn(tasks: &mut JoinSet<()>, engines: &Engines, stop: &Cancellat
     });
 }
 
+/// Lets this node know what other nodes on its database change: whom they log out above all.
+pub(crate) fn follow_other_nodes(tasks: &mut JoinSet<()>, engines: &Engines, stop: &CancellationToken) {
+    let (accounts, stopped) = (engines.accounts.clone(), stop.clone());
+    tasks.spawn(async move {
+        tokio::select! {
+            () = stopped.cancelled() => {}
+            () = accounts.follow_other_nodes() => {}
+        }
+    });
+}
+
 /// `false`: the server is stopping.
 async fn wait(time: Duration, stop: &CancellationToken) -> bool {
     tokio::select! {

@@ -42,6 +42,9 @@ pub async fn start(config: &Config, storage: Storage, clock: Clock) -> Result<Ru
     let follower = AbortOnDropHandle::new(tokio::spawn(async move { following.follow().await }));
     let mut tasks = JoinSet::new();
     housekeeping::spawn(&mut tasks, &engines, &stop);
+    if !config.database.url.is_empty() {
+        housekeeping::follow_other_nodes(&mut tasks, &engines, &stop);
+    }
     let mut addresses = Vec::new();
     for listener in config.listeners() {
         let socket = bind(&listener).await?;

@@ -2,3 +2,5 @@
 
 #[cfg(test)]
 mod configuration;
+#[cfg(test)]
+mod nodes;
