@@ -2,7 +2,6 @@
 
 mod authority;
 mod concurrency;
-mod held;
 mod house;
 mod nodes;
 mod oracle;

@@ -12,6 +12,7 @@ use futures_util::{
     future::{BoxFuture, ready},
 };
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::oneshot;
 
 use crate::{
     Backend, Batch, CommitError, Direction, Notice, Position, Store, StoreError, Watch,
@@ -21,6 +22,10 @@ use crate::{
 };
 
 type Rows = BTreeMap<Vec<u8>, Bytes>;
+/// How a commit ended.
+type Outcome = Result<Position, CommitError>;
+/// Commits that wait, each with where its outcome goes.
+pub type Held = Vec<(Batch, oneshot::Sender<Outcome>)>;
 
 #[derive(Debug, Default)]
 struct State {
@@ -37,6 +42,8 @@ pub struct MemoryBackend {
     state: RwLock<State>,
     notifier: Notifier,
     leases: Arc<Mutex<HashSet<String>>>,
+    /// `None`: commits are not held.
+    held: Mutex<Option<Held>>,
 }
 
 impl MemoryBackend {
@@ -50,7 +57,35 @@ impl MemoryBackend {
         self.state.write().faults.insert(0, error);
     }
 
-    fn commit_now(&self, batch: Batch) -> Result<Position, CommitError> {
+    /// From now on commits wait, as for a slow disk.
+    pub fn hold_commits(&self) {
+        self.held.lock().get_or_insert_default();
+    }
+
+    /// How many commits wait.
+    pub fn held_commits(&self) -> usize {
+        self.held.lock().as_ref().map_or(0, Vec::len)
+    }
+
+    /// From now on commits wait no longer. Those that do are taken out, to be done by [`Self::commit_held`].
+    pub fn take_held_commits(&self) -> Held {
+        self.held.lock().take().unwrap_or_default()
+    }
+
+    /// Commits what waited, in order.
+    pub fn commit_held(&self, held: Held) {
+        for (batch, reply) in held {
+            // An error means that nobody waits for the outcome.
+            _ = reply.send(self.commit_now(batch));
+        }
+    }
+
+    /// Commits what waits, in order; from now on commits wait no longer.
+    pub fn release_commits(&self) {
+        self.commit_held(self.take_held_commits());
+    }
+
+    fn commit_now(&self, batch: Batch) -> Outcome {
         let mut state = self.state.write();
         if state.closed {
             return Err(StoreError::Unavailable("the store is closed".to_owned()).into());
@@ -142,7 +177,13 @@ impl Backend for MemoryBackend {
         ready(Ok(rows)).boxed()
     }
 
-    fn commit(&self, batch: Batch) -> BoxFuture<'static, Result<Position, CommitError>> {
+    fn commit(&self, batch: Batch) -> BoxFuture<'static, Outcome> {
+        if let Some(held) = &mut *self.held.lock() {
+            let (reply, outcome) = oneshot::channel();
+            held.push((batch, reply));
+            let lost = || StoreError::Unavailable("the commit was dropped".to_owned());
+            return async move { outcome.await.unwrap_or_else(|_| Err(lost().into())) }.boxed();
+        }
         ready(self.commit_now(batch)).boxed()
     }
 

@@ -2,23 +2,27 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
 use gatehouse_events::RoomVersion;
+use gatehouse_store::{Store, StoreError, memory::MemoryBackend};
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
 use tokio::task::{JoinHandle, yield_now};
 
-use super::{
-    held::HeldBackend,
-    house::{content, room, rooms, user},
-};
+use super::house::{content, room, rooms, user};
 use crate::{
     Rooms, WriteError,
     create::Preset,
     send::{Message, StateUpdate},
     tables::EVENT_INDEX,
 };
+
+fn store() -> (Arc<MemoryBackend>, Store) {
+    let backend = Arc::new(MemoryBackend::new());
+    (Arc::clone(&backend), Store::new(backend))
+}
 
 fn version() -> RoomVersion {
     "12".parse().unwrap()
@@ -39,14 +43,14 @@ fn poll<F: Future>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
 
 /// Sets state in a task of its own, and waits until that waits for the disk.
 async fn begin_setting(
-    backend: &HeldBackend,
+    backend: &MemoryBackend,
     (rooms, user, room): (&Rooms, &OwnedUserId, &OwnedRoomId),
     update: StateUpdate,
 ) -> JoinHandle<Result<OwnedEventId, WriteError>> {
-    let before = backend.held();
+    let before = backend.held_commits();
     let (rooms, user, room) = (rooms.clone(), user.clone(), room.clone());
     let setting = tokio::spawn(async move { rooms.set_state(&user, &room, &update).await });
-    while backend.held() == before {
+    while backend.held_commits() == before {
         assert!(!setting.is_finished(), "nothing waits for the disk");
         yield_now().await;
     }
@@ -55,11 +59,11 @@ async fn begin_setting(
 
 #[tokio::test]
 async fn a_member_may_send_while_their_new_name_waits_for_the_disk() {
-    let (backend, store) = HeldBackend::store();
+    let (backend, store) = store();
     let rooms = rooms(&store);
     let alice = user("alice");
     let room = room(&rooms, &alice, version(), Preset::PrivateChat).await;
-    backend.hold();
+    backend.hold_commits();
     let renamed = StateUpdate {
         kind: "m.room.member".into(),
         state_key: alice.to_string(),
@@ -75,7 +79,7 @@ async fn a_member_may_send_while_their_new_name_waits_for_the_disk() {
     let mut sending = Box::pin(rooms.send(&alice, &room, &message));
     let sent = poll(&mut sending);
     assert!(sent.is_pending(), "{sent:?}");
-    backend.release().await;
+    backend.release_commits();
     renaming.await.unwrap().unwrap();
     sending.await.unwrap();
 }
@@ -83,14 +87,14 @@ async fn a_member_may_send_while_their_new_name_waits_for_the_disk() {
 /// Versions 1 and 2 put the hash of each event before beside its id.
 #[tokio::test]
 async fn in_old_rooms_an_event_names_the_hash_of_one_that_waits_for_the_disk() {
-    let (backend, store) = HeldBackend::store();
+    let (backend, store) = store();
     let rooms = rooms(&store);
     let alice = user("alice");
     let room = room(&rooms, &alice, "1".parse().unwrap(), Preset::PrivateChat).await;
-    backend.hold();
+    backend.hold_commits();
     let first = begin_setting(&backend, (&rooms, &alice, &room), topic("one")).await;
     let second = begin_setting(&backend, (&rooms, &alice, &room), topic("two")).await;
-    backend.release().await;
+    backend.release_commits();
     first.await.unwrap().unwrap();
     let second = second.await.unwrap().unwrap();
     let (_, position) = store.get(&EVENT_INDEX, &(second,)).await.unwrap().unwrap();
@@ -105,17 +109,18 @@ async fn in_old_rooms_an_event_names_the_hash_of_one_that_waits_for_the_disk() {
 
 #[tokio::test]
 async fn what_is_so_already_is_not_said_before_it_is_on_disk() {
-    let (backend, store) = HeldBackend::store();
+    let (backend, store) = store();
     let rooms = rooms(&store);
     let alice = user("alice");
     let room = room(&rooms, &alice, version(), Preset::PrivateChat).await;
-    backend.hold();
+    backend.hold_commits();
     let first = begin_setting(&backend, (&rooms, &alice, &room), topic("new")).await;
     let update = topic("new");
     let mut second = Box::pin(rooms.set_state(&alice, &room, &update));
     let answer = poll(&mut second);
     assert!(matches!(answer, Poll::Pending), "{answer:?}");
-    backend.release_all_but_the_first().await;
+    backend.fail_next_commit(StoreError::Unavailable("the disk is full".into()));
+    backend.release_commits();
     first.await.unwrap().unwrap_err();
     let event_id = second.await.unwrap();
     let stored = rooms.stored(&[event_id]).await.unwrap();
