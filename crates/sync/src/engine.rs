@@ -14,6 +14,7 @@ use crate::{
     error::SyncError,
     follow::{Follower, Registration},
     members_sent::MembersSent,
+    standing::{Standing, Standings},
 };
 
 /// How long a request may wait for something to happen, whatever it asks for: what lies between is kept open by
@@ -33,6 +34,7 @@ struct Inner {
     directory: Directory,
     follower: Arc<Follower>,
     members_sent: MembersSent,
+    standings: Standings,
 }
 
 impl std::fmt::Debug for Sync {
@@ -55,6 +57,7 @@ impl Sync {
                 directory,
                 follower,
                 members_sent: MembersSent::new(),
+                standings: Standings::new(),
             }),
         }
     }
@@ -92,6 +95,13 @@ impl Sync {
 
     pub(crate) fn follower(&self) -> &Arc<Follower> {
         &self.inner.follower
+    }
+
+    /// How the user stands to rooms and to others, at `now` or later.
+    pub(crate) async fn standing(&self, user: &UserId, now: Position) -> Result<Arc<Standing>, SyncError> {
+        let engines = (self.store(), self.rooms(), self.accounts());
+        let standings = &self.inner.standings;
+        standings.of(user, now, engines, self.follower()).await
     }
 
     pub(crate) fn members_sent(&self) -> &MembersSent {

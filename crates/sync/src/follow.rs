@@ -156,6 +156,11 @@ impl Follower {
         rooms.map(|room| state.rooms.changed(room, since)).collect()
     }
 
+    /// Whether anything about the user changed after `since`, as far as is recorded.
+    pub(crate) fn user_changed(&self, user: &UserId, since: Position) -> Changed {
+        self.state.lock().users.changed(user, since)
+    }
+
     /// Waits for the user and the rooms, unless something of them may have changed after `since`.
     pub(crate) fn register<'a>(
         self: &Arc<Self>,

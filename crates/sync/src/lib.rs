@@ -6,7 +6,7 @@
 //! see is decided by `gatehouse_rooms::history_visibility`, not here.
 //!
 //! Read in this order: [`v3`] (one function lists the parts of the response), `room_list` and `view` (which rooms, and
-//! how much of each), `timeline`, `state`, `summary`; `reading` (what a request reads), [`engine`] (waiting), `follow`,
+//! how much of each), `timeline`, `state`, `summary`; `reading` (what a request reads), `standing`, [`engine`] (waiting), `follow`,
 //! `recent` and `waiting` (what changed, who waits); [`old`]; [`filter`], [`response`], `event_fields`,
 //! `members_sent`, [`push_rules`].
 
@@ -22,6 +22,7 @@ mod reading;
 mod recent;
 pub mod response;
 mod room_list;
+mod standing;
 mod state;
 mod summary;
 #[cfg(test)]

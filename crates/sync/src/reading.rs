@@ -1,6 +1,6 @@
 //! One sync of one user: what every part of the response needs to know.
 
-use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use gatehouse_events::ClientEvent;
 use gatehouse_rooms::{
@@ -9,8 +9,7 @@ use gatehouse_rooms::{
     present::{Detail, Viewer},
 };
 use gatehouse_store::Position;
-use ruma::{DeviceId, OwnedUserId, RoomId, UserId};
-use serde::Deserialize;
+use ruma::{DeviceId, RoomId, UserId};
 use serde_json::Value;
 
 use crate::{
@@ -18,12 +17,12 @@ use crate::{
     error::SyncError,
     event_fields::keep_fields,
     filter::{EventFormat, Filter},
+    follow::Reached,
     members_sent::Acknowledged,
+    recent::Changed,
     response::RawEvent,
+    standing::Standing,
 };
-
-/// The account data that lists whom the user ignores.
-const IGNORED_USERS: &str = "m.ignored_user_list";
 
 /// What is read: everything after `since`, up to and including `now`.
 pub(crate) struct Reading<'a> {
@@ -33,8 +32,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) since: Option<Position>,
     pub(crate) now: Position,
     pub(crate) filter: &'a Filter,
-    /// Users of whom only state is shown.
-    pub(crate) ignored: HashSet<OwnedUserId>,
+    /// How the user stands to rooms and to others.
+    pub(crate) standing: Arc<Standing>,
     /// With lazy loading: which members the device has.
     pub(crate) acknowledged: Option<Acknowledged>,
 }
@@ -56,7 +55,7 @@ impl<'a> Reading<'a> {
             since,
             now,
             filter,
-            ignored: ignored_users(sync, user).await?,
+            standing: sync.standing(user, now).await?,
             acknowledged,
         })
     }
@@ -128,19 +127,30 @@ impl<'a> Reading<'a> {
 
     /// Whether the timeline leaves the event out because its sender is ignored.
     pub(crate) fn ignores(&self, event: &StoredEvent) -> bool {
-        !self.ignored.is_empty() && event.state_key().is_none() && self.ignored.contains(event.sender())
+        let ignored = &self.standing.ignored;
+        !ignored.is_empty() && event.state_key().is_none() && ignored.contains(event.sender())
     }
 
     /// The user's own data that changed, of all rooms and of none.
     pub(crate) async fn account_data(&self) -> Result<Vec<gatehouse_accounts::AccountData>, SyncError> {
         let accounts = self.sync.accounts();
         let mut data = match self.since {
+            Some(since) if self.user_changed(since).await == Changed::No => Vec::new(),
             Some(since) => accounts.account_data_since(self.user, since, self.now).await?,
             None => accounts.all_account_data(self.user).await?,
         };
         // What changed after `now` is in the next response; until then this is what it was, or nothing.
         data.retain(|data| data.position <= self.now);
         Ok(data)
+    }
+
+    /// Whether anything about the user changed after `since`, up to now.
+    pub(crate) async fn user_changed(&self, since: Position) -> Changed {
+        let follower = self.sync.follower();
+        match follower.reach(self.now).await {
+            Reached::Yes => follower.user_changed(self.user, since),
+            Reached::No => Changed::Unknown,
+        }
     }
 
     /// Whether the user may see the room's part of the response at all.
@@ -160,17 +170,4 @@ fn with_event_id((event, pdu): (&StoredEvent, String)) -> Option<RawEvent> {
     let mut fields: serde_json::Map<String, Value> = serde_json::from_str(&pdu).ok()?;
     fields.insert("event_id".to_owned(), event.event_id().as_str().into());
     raw(&fields)
-}
-
-async fn ignored_users(sync: &Sync, user: &UserId) -> Result<HashSet<OwnedUserId>, SyncError> {
-    #[derive(Deserialize)]
-    struct Content {
-        ignored_users: HashMap<OwnedUserId, Value>,
-    }
-    let data = sync.accounts().account_data(user, None, IGNORED_USERS).await?;
-    // Content that is not as it should be ignores nobody.
-    let content = data.and_then(|data| serde_json::from_str::<Content>(data.content.get()).ok());
-    Ok(content.map_or_else(HashSet::new, |content| {
-        content.ignored_users.into_keys().collect()
-    }))
 }

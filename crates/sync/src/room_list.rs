@@ -56,6 +56,7 @@ impl Reading<'_> {
     ) -> Result<RoomList, SyncError> {
         let rooms = self.sync.rooms();
         let changed: HashSet<OwnedRoomId> = match self.since {
+            Some(since) if self.user_changed(since).await == Changed::No => HashSet::new(),
             Some(since) => rooms
                 .membership_changes(self.user, since, self.now)
                 .await?
@@ -65,7 +66,7 @@ impl Reading<'_> {
         };
         let mut list = RoomList::default();
         let mut staying = Vec::new();
-        for membership in rooms.current_memberships(self.user).await? {
+        for membership in &self.standing.memberships {
             let room = &membership.room_id;
             // Of a room that was forgotten, one more thing is told: that the user left it. Other devices of the user
             // would go on showing it.
@@ -97,7 +98,11 @@ impl Reading<'_> {
         Ok(list)
     }
 
-    async fn shown(&self, membership: CurrentMembership, extent: Extent) -> Result<Option<Shown>, SyncError> {
+    async fn shown(
+        &self,
+        membership: &CurrentMembership,
+        extent: Extent,
+    ) -> Result<Option<Shown>, SyncError> {
         let has_left = matches!(
             membership.membership,
             MembershipState::Leave | MembershipState::Ban
@@ -129,7 +134,7 @@ impl Reading<'_> {
         Ok(Some(Shown {
             sight,
             view,
-            membership,
+            membership: membership.clone(),
         }))
     }
 

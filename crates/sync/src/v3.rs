@@ -302,7 +302,7 @@ impl Reading<'_> {
         if membership.membership == MembershipState::Knock {
             let room = KnockedRoom { knock_state: events };
             rooms.knock.insert(membership.room_id, room);
-        } else if !self.ignored.contains(own.sender()) {
+        } else if !self.standing.ignored.contains(own.sender()) {
             let room = InvitedRoom { invite_state: events };
             rooms.invite.insert(membership.room_id, room);
         }

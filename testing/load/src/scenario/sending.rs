@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use futures_util::future::try_join_all;
+use tokio::sync::Barrier;
 
 use super::{Stage, joining::Rooms};
 use crate::{
@@ -112,25 +113,25 @@ async fn fan_out(stage: &Stage<'_>) -> Result<()> {
         world::join(&mut sender, &room, stage.user(number)?).await?;
     }
     let sent: RefCell<Vec<Instant>> = RefCell::default();
+    let ready = Barrier::new(WAITING + 1);
     let clients = (1..=WAITING).map(|number| {
-        let sent = &sent;
-        async move { wait_for_all(stage, stage.user(number)?, sent).await }
+        let (sent, ready) = (&sent, &ready);
+        async move { wait_for_all(stage, stage.user(number)?, sent, ready).await }
     });
     let speaker = async {
-        // The clients' first syncs come before.
-        tokio::time::sleep(PAUSE * 40).await;
+        ready.wait().await;
+        tokio::time::sleep(PAUSE).await;
+        let before = stage.process.cpu_seconds()?;
         for number in 0..AWAITED {
             sent.borrow_mut().push(Instant::now());
             world::send(&mut sender, &room, owner, &format!("c{number}")).await?;
             tokio::time::sleep(PAUSE).await;
         }
-        anyhow::Ok(())
+        anyhow::Ok(before)
     };
-    let before = stage.process.cpu_seconds()?;
     let (heard, spoken) = tokio::join!(try_join_all(clients), speaker);
-    spoken?;
     let mut latencies: Vec<Duration> = heard?.into_iter().flatten().collect();
-    let cpu = stage.process.cpu_seconds()? - before;
+    let cpu = stage.process.cpu_seconds()? - spoken?;
     latencies.sort_unstable();
     stage.figure("fan-out to 50 waiting, p50", percentile_ms(&latencies, 50), "ms");
     stage.figure("fan-out to 50 waiting, p99", percentile_ms(&latencies, 99), "ms");
@@ -143,9 +144,15 @@ async fn fan_out(stage: &Stage<'_>) -> Result<()> {
 }
 
 /// Poll until every message came; the latency of each poll that brought one.
-async fn wait_for_all(stage: &Stage<'_>, user: &User, sent: &RefCell<Vec<Instant>>) -> Result<Vec<Duration>> {
+async fn wait_for_all(
+    stage: &Stage<'_>,
+    user: &User,
+    sent: &RefCell<Vec<Instant>>,
+    ready: &Barrier,
+) -> Result<Vec<Duration>> {
     let mut connection = Connection::open(stage.address).await?;
     let (mut since, _) = world::sync_lazily(&mut connection, user, None, 0).await?;
+    ready.wait().await;
     let mut heard = 0;
     let mut latencies = Vec::new();
     while heard < AWAITED {
