@@ -13,7 +13,7 @@ use crate::{
     Accounts, Secret, Unavailable,
     access_token::{self, Digest},
     session::{AccessTokenRow, AuthError, Session},
-    tables::{ACCESS_TOKENS, DEVICE_TOKENS},
+    tables::{ACCESS_TOKENS, DEVICE_TOKENS, DEVICES},
 };
 
 /// How many access tokens a device may have at once: one, and those that a refresh has replaced but that have not
@@ -53,7 +53,9 @@ impl Accounts {
             .user_row(&token.user_id)
             .await?
             .ok_or(AuthError::UnknownToken)?;
-        if user.deactivated {
+        // A token made while its device was being deleted is left over.
+        let device = (token.user_id.clone(), token.device_id.clone());
+        if user.deactivated || self.get(&DEVICES, &device).await?.is_none() {
             return Err(AuthError::UnknownToken);
         }
         let session = Arc::new(Session {

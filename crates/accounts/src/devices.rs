@@ -175,6 +175,8 @@ impl Accounts {
         batch.touch(Topic::User(user_id.to_owned()));
         self.commit(batch).await?;
         self.sessions().forget(&revoked);
+        // Those that came into being meanwhile are looked up again, and found without a device.
+        self.sessions().forget_user(user_id);
         for device_id in device_ids {
             self.last_seen().forget(&(user_id.to_owned(), device_id.clone()));
         }
@@ -234,13 +236,13 @@ impl Accounts {
         let existing = self.get(&DEVICES, &key).await?;
         batch.expect(&DEVICES, &key, existing.as_ref());
         batch.touch(Topic::User(user_id.to_owned()));
-        let mut replaced = Vec::new();
-        if existing.is_some() {
-            self.revoke_families(batch, user_id, &device_id).await?;
-            replaced = self.revoke_access_tokens(batch, user_id, &device_id).await?;
-        } else if self.device_ids(user_id).await?.len() >= self.config().max_devices {
-            return Err(NewDeviceError::TooManyDevices);
-        } else {
+        // Also of a device that is new: it may have been deleted while it logged in.
+        self.revoke_families(batch, user_id, &device_id).await?;
+        let replaced = self.revoke_access_tokens(batch, user_id, &device_id).await?;
+        if existing.is_none() {
+            if self.device_ids(user_id).await?.len() >= self.config().max_devices {
+                return Err(NewDeviceError::TooManyDevices);
+            }
             let row = DeviceRow {
                 display_name: request.initial_display_name.as_deref().map(cut),
                 created_ms: self.now_ms(),

@@ -13,7 +13,7 @@ use crate::{
     Accounts, Secret, Unavailable,
     access_token::{self, Digest},
     accounts::ATTEMPTS,
-    tables::{DEVICE_FAMILIES, REFRESH_FAMILIES, USERS},
+    tables::{DEVICE_FAMILIES, DEVICES, REFRESH_FAMILIES, USERS},
 };
 
 /// How long an access token holds that can be refreshed (limits.md §8).
@@ -93,6 +93,9 @@ impl Accounts {
         if user.locked {
             return Err(RefreshError::Locked);
         }
+        let device_key = (row.user_id.clone(), row.device_id.clone());
+        let device = self.get(&DEVICES, &device_key).await?;
+        let device = device.ok_or(RefreshError::UnknownToken)?;
         let (replacement, presented) = (
             access_token::new_refresh_token(family)?,
             access_token::digest(refresh_token),
@@ -102,11 +105,16 @@ impl Accounts {
             access_token::digest(replacement.expose()),
             self.now_ms(),
         ) else {
-            self.end_session(&row.user_id, &row.device_id).await?;
-            return Err(RefreshError::UnknownToken);
+            let ended = self.end_session(key, &row).await?;
+            return if ended {
+                Err(RefreshError::UnknownToken)
+            } else {
+                Ok(None)
+            };
         };
         let mut batch = Batch::new();
         batch.expect(&USERS, &(row.user_id.clone(),), Some(&user));
+        batch.expect(&DEVICES, &device_key, Some(&device));
         batch.expect(&REFRESH_FAMILIES, &key, Some(&row));
         batch.put(&REFRESH_FAMILIES, &key, &spent);
         let pruned = self
@@ -126,15 +134,20 @@ impl Accounts {
         }))
     }
 
-    /// Revokes every token of the device and keeps the device: somebody else has its refresh token.
-    async fn end_session(&self, user_id: &UserId, device_id: &DeviceId) -> Result<(), Unavailable> {
+    /// Revokes every token of the device and keeps the device: somebody else has its refresh token. `false`: the family
+    /// was used meanwhile, and has more tokens than are known here.
+    async fn end_session(&self, key: (Digest,), family: &FamilyRow) -> Result<bool, Unavailable> {
+        let (user_id, device_id) = (&family.user_id, &family.device_id);
         let mut batch = Batch::new();
+        batch.expect(&REFRESH_FAMILIES, &key, Some(family));
         self.revoke_families(&mut batch, user_id, device_id).await?;
         let revoked = self.revoke_access_tokens(&mut batch, user_id, device_id).await?;
         batch.touch(gatehouse_store::Topic::User(user_id.to_owned()));
-        self.commit(batch).await?;
+        if self.commit(batch).await?.is_none() {
+            return Ok(false);
+        }
         self.sessions().forget(&revoked);
-        Ok(())
+        Ok(true)
     }
 
     /// Adds a new family of the device to the batch; returns its first member.

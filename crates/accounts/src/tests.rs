@@ -5,14 +5,17 @@ mod devices;
 mod filters;
 mod login;
 mod profile;
+mod races;
 mod refresh;
 mod registration;
 mod shared_secret;
 mod user_interactive;
 mod users;
 
+use std::sync::Arc;
+
 use gatehouse_events::Clock;
-use gatehouse_store::Store;
+use gatehouse_store::{Store, memory::MemoryBackend};
 use ruma::{OwnedUserId, UserId, server_name};
 use serde_json::{Map, Value, json};
 
@@ -26,6 +29,7 @@ struct House {
     accounts: Accounts,
     clock: Clock,
     store: Store,
+    backend: Arc<MemoryBackend>,
 }
 
 fn house() -> House {
@@ -39,11 +43,13 @@ fn house_with(change: impl FnOnce(&mut Config)) -> House {
     config.registration.cheap_password_hash = true;
     config.registration.shared_secret = Some(Secret::new("reg_secret"));
     change(&mut config);
-    let (store, clock) = (Store::in_memory(), Clock::manual(START_MS));
+    let backend = Arc::new(MemoryBackend::new());
+    let (store, clock) = (Store::new(backend.clone()), Clock::manual(START_MS));
     House {
         accounts: Accounts::new(store.clone(), config, clock.clone()),
         clock,
         store,
+        backend,
     }
 }
 

@@ -55,6 +55,7 @@ async fn w08_two_nodes_cannot_register_one_name() {
         ),
         clock: house.clock.clone(),
         store: house.store.clone(),
+        backend: house.backend.clone(),
     };
     let (one, other) = tokio::join!(house.register(body("alice")), node.register(body("alice")));
     let failed = [one, other]
