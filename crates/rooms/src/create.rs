@@ -79,13 +79,26 @@ impl Rooms {
         request: &CreateRoom,
         hook: Option<Hook<'_>>,
     ) -> Result<OwnedRoomId, Attempt> {
+        let transaction = self.prepare(creator, request, hook).await?;
+        let room_id = transaction.head().room_id.clone();
+        transaction.commit().await?;
+        Ok(room_id)
+    }
+
+    /// A room that is all there but for the commit.
+    pub(crate) async fn prepare(
+        &self,
+        creator: &UserId,
+        request: &CreateRoom,
+        hook: Option<Hook<'_>>,
+    ) -> Result<RoomTransaction, WriteError> {
         let content = create_content(creator, request)?;
         let begun = self
             .begin_new(request.version, request.room_id.as_ref(), creator, content)
             .await;
         let mut transaction = begun.map_err(invalid_create)?;
-        let room_id = transaction.head().room_id.clone();
         if let Some(hook) = hook {
+            let room_id = transaction.head().room_id.clone();
             hook(&room_id, &mut transaction.batch);
         }
         self.append_creator(&mut transaction, creator).await?;
@@ -95,8 +108,7 @@ impl Rooms {
                 .map_err(|error| invalid_state(&update, error))?;
         }
         self.append_invites(&mut transaction, creator, request).await?;
-        transaction.commit().await?;
-        Ok(room_id)
+        Ok(transaction)
     }
 
     /// The creator joins, whatever the join rules will be.

@@ -1,5 +1,6 @@
 //! Appending to a room: the one place where events are built, authorised and written.
 
+mod commit;
 mod confirm;
 mod events;
 
@@ -9,7 +10,7 @@ use gatehouse_events::{
     BuildError, Built, Event, NewEvent, Parents,
     authorise::{Denied, auth_types, authorise, authorise_by_auth_events},
 };
-use gatehouse_store::{Batch, Commit, CommitError, Position, StoreError, Topic};
+use gatehouse_store::{Batch, Position, StoreError, Topic};
 use ruma::{
     OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId,
     events::{StateEventType, TimelineEventType},
@@ -23,11 +24,11 @@ use crate::{
     head::{RoomHead, membership_in},
     relations::index::index_relation,
     tables::{
-        CURRENT_STATE, EVENT_INDEX, EventRow, HEADS, HeadRow, MEMBERSHIP_CHANGES, MEMBERSHIPS,
-        MembershipChangeRow, MembershipRow, ROOMS, RoomRow, STATE_CHANGES, STATE_HISTORY, StateChangeRow,
-        TIMELINE, TIMESTAMPS, TRANSACTION_TIMES, TRANSACTIONS,
+        CURRENT_STATE, EVENT_INDEX, EventRow, HeadRow, MEMBERSHIP_CHANGES, MEMBERSHIPS, MembershipChangeRow,
+        MembershipRow, ROOMS, RoomRow, STATE_CHANGES, STATE_HISTORY, StateChangeRow, TIMELINE, TIMESTAMPS,
+        TRANSACTION_TIMES, TRANSACTIONS,
     },
-    turns::{RoomSlot, Tip, Unsettled},
+    turns::{RoomSlot, Tip},
 };
 
 /// A room's turn, and what is to be committed with it: any number of events, all or none.
@@ -230,44 +231,6 @@ impl RoomTransaction {
                 .map(|(_, event)| Arc::clone(event))
         })?;
         Ok(self.stage(built, beside))
-    }
-
-    /// Commits everything, and lets the next writer go on before the disk has it.
-    pub(crate) async fn commit(mut self) -> Result<Commit, CommitError> {
-        let key = (self.head.room_id.clone(),);
-        self.batch.expect(&HEADS, &key, self.before.as_ref());
-        self.batch.put(&HEADS, &key, &self.head.row());
-        self.batch.touch(Topic::Room(self.head.room_id.clone()));
-        let head = Arc::new(self.head);
-        let epoch = self.turn.epoch;
-        self.turn.head = Some(Arc::clone(&head));
-        let durable = self.rooms.store.commit(self.batch);
-        let mut hashes = self.hashes;
-        self.slot
-            .settle_later(self.appended.iter().map(|event| Unsettled {
-                event: Arc::clone(event),
-                reference_hash: hashes.remove(&event.event_id).unwrap_or_default(),
-            }));
-        drop(self.turn);
-        let (slot, rooms, appended, redacted) = (self.slot, self.rooms, self.appended, self.redacted);
-        // A task of its own: whoever waits may go away, and what was committed must be shown all the same.
-        let settled = tokio::spawn(async move {
-            let outcome = durable.await;
-            match &outcome {
-                Ok(_) => {
-                    for event in appended.iter().filter(|event| event.is_state()).chain(&redacted) {
-                        rooms.shared.events.insert(event);
-                    }
-                    slot.publish(&head);
-                }
-                Err(_) => slot.invalidate(epoch).await,
-            }
-            slot.settled(&appended);
-            outcome
-        });
-        settled.await.unwrap_or_else(|_| {
-            Err(StoreError::Unavailable("the server is stopping; try again".to_owned()).into())
-        })
     }
 
     /// The events that the authorisation rules may ask for.

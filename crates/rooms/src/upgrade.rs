@@ -69,16 +69,18 @@ impl Rooms {
             // The new room names the tombstone, and the tombstone the new room, whose id is known beforehand.
             let tombstone = append_state(&mut transaction, sender, &tombstone(&chosen)).await?;
             name_tombstone(&mut request.creation_content, &tombstone);
-            self.create(sender, &request, hook).await?
+            self.prepare(sender, &request, hook).await?
         } else {
-            let replacement = self.create(sender, &request, hook).await?;
-            append_state(&mut transaction, sender, &tombstone(&replacement)).await?;
+            let replacement = self.prepare(sender, &request, hook).await?;
+            let tombstone = tombstone(&replacement.head().room_id);
+            append_state(&mut transaction, sender, &tombstone).await?;
             replacement
         };
         release_alias(&mut transaction, sender).await?;
         quieten(&mut transaction, sender).await?;
-        transaction.commit().await?;
-        Ok(replacement)
+        let room_id = replacement.head().room_id.clone();
+        RoomTransaction::commit_together([transaction, replacement]).await?;
+        Ok(room_id)
     }
 
     /// What the new room is to be.

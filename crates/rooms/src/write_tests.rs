@@ -6,4 +6,5 @@ mod house;
 mod nodes;
 mod oracle;
 mod pending;
+mod upgrades;
 mod versions;

@@ -89,6 +89,22 @@ impl Batch {
         });
     }
 
+    /// Takes all of another batch in, to be committed together. Its positions come after those taken here so far.
+    pub fn append(&mut self, other: Self) {
+        let shift = self.positions;
+        self.expectations.extend(other.expectations);
+        self.writes.extend(other.writes.into_iter().map(|mut write| {
+            for slot in write.key_slots.iter_mut().chain(&mut write.value_slots) {
+                slot.index += shift;
+            }
+            write
+        }));
+        self.positions += other.positions;
+        for topic in other.topics {
+            self.touch(topic);
+        }
+    }
+
     /// Tells watchers that something about this room or user changed.
     pub fn touch(&mut self, topic: Topic) {
         if !self.topics.contains(&topic) {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use gatehouse_store::{Batch, CommitError, Store, StoreError, Table, memory::MemoryBackend};
+use gatehouse_store::{
+    Batch, CommitError, Direction, Range, Store, StoreError, Table, memory::MemoryBackend,
+};
 
 const ROWS: Table<(u64,), (u64,)> = Table::new("memory.rows");
 
@@ -26,4 +28,31 @@ async fn planned_failures_come_in_order_and_write_nothing() {
     assert_eq!(store.position().number(), 0);
     store.commit(batch()).await.unwrap();
     assert_eq!(store.position().number(), 1);
+}
+
+#[tokio::test]
+async fn a_batch_within_another_has_the_positions_after_it() {
+    const PLACES: Table<(u64, gatehouse_store::Position), (gatehouse_store::Position,)> =
+        Table::new("memory.places");
+    let store = Store::in_memory();
+    let batch = |number: u64| {
+        let mut batch = Batch::new();
+        for _ in 0..2 {
+            let position = batch.next_position();
+            batch.put(&PLACES, &(number, position), &(position,));
+        }
+        batch
+    };
+    let mut both = batch(1);
+    both.append(batch(2));
+    store.commit(both).await.unwrap();
+    let rows = store
+        .scan(&PLACES, &Range::all(), Direction::Forward, 10)
+        .await
+        .unwrap();
+    let places: Vec<_> = rows
+        .into_iter()
+        .map(|((number, key), (value,))| (number, key.number(), value.number()))
+        .collect();
+    assert_eq!(places, [(1, 1, 1), (1, 2, 2), (2, 3, 3), (2, 4, 4)]);
 }
