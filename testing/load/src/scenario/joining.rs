@@ -1,6 +1,6 @@
 //! Joins: one public room for each number at a time, a large one from its first to its last member, and invites.
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 use anyhow::Result;
 
@@ -12,6 +12,10 @@ use crate::{
 
 /// How many joins are looked at alone, at the beginning and the end of a large room.
 const LOOKED_AT: usize = 100;
+
+/// Before each of these two, so that both measure the size of the room and not what the store still has to do for the
+/// thousands of joins before.
+const SETTLING: Duration = Duration::from_secs(3);
 
 /// Rooms that later phases use.
 pub(super) struct Rooms {
@@ -35,6 +39,7 @@ pub(super) async fn run(stage: &Stage<'_>) -> Result<Rooms> {
 
     let everybody = world::public_room(&mut connection, owner, "everybody").await?;
     let last = users.saturating_sub(LOOKED_AT);
+    tokio::time::sleep(SETTLING).await;
     join(
         stage,
         "join, the first hundred of all",
@@ -44,6 +49,7 @@ pub(super) async fn run(stage: &Stage<'_>) -> Result<Rooms> {
     )
     .await?;
     join(stage, "join, those between", &everybody, 16, LOOKED_AT..last).await?;
+    tokio::time::sleep(SETTLING).await;
     join(stage, "join, the last hundred of all", &everybody, 1, last..users).await?;
 
     let private = world::private_room(&mut connection, owner, "by invitation").await?;
