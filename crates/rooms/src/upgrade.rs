@@ -1,6 +1,8 @@
 //! Replacing a room by one of another version.
 
-use gatehouse_events::RoomVersion;
+use std::sync::Arc;
+
+use gatehouse_events::{Event, RoomVersion};
 use ruma::{
     CanonicalJsonObject, CanonicalJsonValue, EventId, Int, OwnedRoomId, OwnedUserId, RoomId, UserId,
     events::room::member::MembershipState,
@@ -58,7 +60,7 @@ impl Rooms {
         let mut transaction = self.begin_existing(room_id).await?;
         may_upgrade(transaction.head(), sender)?;
         let mut request = self
-            .replacement(transaction.head(), sender, version, additional_creators)
+            .replacement(&transaction, sender, version, additional_creators)
             .await?;
         request.room_id = self
             .builder(version)
@@ -86,11 +88,12 @@ impl Rooms {
     /// What the new room is to be.
     async fn replacement(
         &self,
-        head: &RoomHead,
+        transaction: &RoomTransaction,
         sender: &UserId,
         version: RoomVersion,
         additional_creators: &[OwnedUserId],
     ) -> Result<CreateRoom, WriteError> {
+        let head = transaction.head();
         let mut initial_state = Vec::new();
         let keys = COPIED.iter().map(|kind| ((*kind).to_owned(), String::new()));
         let banned = head
@@ -103,8 +106,10 @@ impl Rooms {
             .state
             .keys()
             .filter(|(kind, _)| kind == "m.space.child" || kind == "m.space.parent");
-        for (kind, state_key) in keys.chain(spaces.cloned()).chain(banned) {
-            let Some(content) = self.current_content(head, &kind, &state_key).await? else {
+        let keys: Vec<_> = keys.chain(spaces.cloned()).chain(banned).collect();
+        let contents = current_contents(transaction, &keys).await?;
+        for ((kind, state_key), content) in keys.into_iter().zip(contents) {
+            let Some(content) = content else {
                 continue;
             };
             if !(kind.starts_with("m.space.") && content.is_empty()) {
@@ -116,7 +121,7 @@ impl Rooms {
                 });
             }
         }
-        let creation_content = self.creation_content(head, version, additional_creators).await?;
+        let creation_content = creation_content(transaction, version, additional_creators).await?;
         let creators = creators(sender, &creation_content);
         for state in initial_state
             .iter_mut()
@@ -138,49 +143,45 @@ impl Rooms {
             power_level_content_override: CanonicalJsonObject::new(),
         })
     }
+}
 
-    async fn creation_content(
-        &self,
-        head: &RoomHead,
-        version: RoomVersion,
-        additional_creators: &[OwnedUserId],
-    ) -> Result<CanonicalJsonObject, WriteError> {
-        let mut content = self
-            .current_content(head, "m.room.create", "")
-            .await?
-            .unwrap_or_default();
-        content.remove("additional_creators");
-        let predecessor = CanonicalJsonObject::from([("room_id".to_owned(), text(head.room_id.as_str()))]);
-        content.insert("predecessor".to_owned(), CanonicalJsonValue::Object(predecessor));
-        if version.rules().authorization.additional_room_creators && !additional_creators.is_empty() {
-            let creators = additional_creators
-                .iter()
-                .map(|user| text(user.as_str()))
-                .collect();
-            content.insert(
-                "additional_creators".to_owned(),
-                CanonicalJsonValue::Array(creators),
-            );
-        }
-        Ok(content)
+async fn creation_content(
+    transaction: &RoomTransaction,
+    version: RoomVersion,
+    additional_creators: &[OwnedUserId],
+) -> Result<CanonicalJsonObject, WriteError> {
+    let head = transaction.head();
+    let create = [("m.room.create".to_owned(), String::new())];
+    let contents = current_contents(transaction, &create).await?;
+    let mut content = contents.into_iter().flatten().next().unwrap_or_default();
+    content.remove("additional_creators");
+    let predecessor = CanonicalJsonObject::from([("room_id".to_owned(), text(head.room_id.as_str()))]);
+    content.insert("predecessor".to_owned(), CanonicalJsonValue::Object(predecessor));
+    if version.rules().authorization.additional_room_creators && !additional_creators.is_empty() {
+        let creators = additional_creators
+            .iter()
+            .map(|user| text(user.as_str()))
+            .collect();
+        content.insert(
+            "additional_creators".to_owned(),
+            CanonicalJsonValue::Array(creators),
+        );
     }
+    Ok(content)
+}
 
-    async fn current_content(
-        &self,
-        head: &RoomHead,
-        kind: &str,
-        state_key: &str,
-    ) -> Result<Option<CanonicalJsonObject>, WriteError> {
-        let Some(event_id) = head.state_event_id(kind, state_key).cloned() else {
-            return Ok(None);
-        };
-        let events = self.events(&[event_id]).await?;
-        Ok(events
-            .into_iter()
-            .flatten()
-            .next()
-            .and_then(|event| event.content_as()))
-    }
+/// What the room's state says at these types and state keys. A fixed number of round trips.
+async fn current_contents(
+    transaction: &RoomTransaction,
+    keys: &[(String, String)],
+) -> Result<Vec<Option<CanonicalJsonObject>>, WriteError> {
+    let keys: Vec<_> = keys
+        .iter()
+        .map(|(kind, state_key)| (kind.as_str(), state_key.as_str()))
+        .collect();
+    let events = transaction.state_events(&keys).await?;
+    let content = |event: Option<Arc<Event>>| event.and_then(|event| event.content_as());
+    Ok(events.into_iter().map(content).collect())
 }
 
 /// Takes the canonical alias away, which goes to the new room.

@@ -132,3 +132,32 @@ async fn what_one_node_redacts_the_other_shows_to_nobody() {
     let row = cluster.store.get(&MEMBERSHIPS, &key).await.unwrap().unwrap();
     assert!(!row.stripped_state.contains("a secret"), "{}", row.stripped_state);
 }
+
+#[tokio::test]
+async fn what_one_node_redacts_the_other_does_not_take_along_in_an_upgrade() {
+    let cluster = Cluster::new("11").await;
+    let name = StateUpdate {
+        kind: "m.room.name".into(),
+        state_key: String::new(),
+        content: content(r#"{"name":"a secret"}"#),
+        is_guest: false,
+    };
+    let (alice, room) = (&cluster.alice, &cluster.room);
+    let said = cluster.there.set_state(alice, room, &name).await.unwrap();
+    let redaction = Redaction::because(said, None, None);
+    cluster.here.redact(alice, room, &redaction).await.unwrap();
+    let version = "12".parse().unwrap();
+    let replacement = cluster
+        .there
+        .upgrade(alice, room, version, &[], None)
+        .await
+        .unwrap();
+    let head = cluster.there.head(&replacement).await.unwrap().unwrap();
+    let name = head.state_event_id("m.room.name", "").cloned();
+    let events = cluster.there.stored(&name.into_iter().collect::<Vec<_>>()).await;
+    let name = events.unwrap().into_iter().flatten().next();
+    assert!(
+        name.is_none_or(|name| !name.event.content.get().contains("a secret")),
+        "the new room has it again"
+    );
+}
