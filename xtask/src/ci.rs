@@ -58,6 +58,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     );
     heading("dependencies");
     step("dependencies", dependencies(root));
+    heading("service unit");
+    step("service unit", service_unit(root));
     heading("specification");
     step("specification", spec::run(&spec::Options::default()));
     if failed.is_empty() {
@@ -65,6 +67,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         return Ok(());
     }
     bail!("ci: failed: {}", failed.join(", "))
+}
+
+/// What the service may do to the machine it runs on, as systemd counts it in tenths: 20 at most.
+fn service_unit(root: &Path) -> Result<()> {
+    if process::find("systemd-analyze").is_none() {
+        println!("skipped: there is no systemd-analyze on this machine");
+        return Ok(());
+    }
+    let mut analyze = Command::new("systemd-analyze");
+    analyze.args(["security", "--offline=yes", "--threshold=20", "--no-pager"]);
+    let report = process::run_quietly(analyze.arg(root.join("packaging/systemd/gatehouse.service")))?;
+    let report = String::from_utf8_lossy(&report.stdout);
+    println!("{}", report.trim_end().lines().last().unwrap_or_default());
+    Ok(())
 }
 
 /// `cargo deny`: licences, sources, duplicates; known vulnerabilities where their database can be had.
