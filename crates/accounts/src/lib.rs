@@ -17,6 +17,7 @@ pub mod deactivation;
 pub mod devices;
 mod error;
 pub mod filters;
+mod guests;
 mod last_seen;
 pub mod login;
 pub mod logout;

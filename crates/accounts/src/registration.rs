@@ -24,6 +24,8 @@ pub struct RegistrationRequest {
     pub username: Option<String>,
     /// The password.
     pub password: Option<Secret>,
+    /// The token of the guest who wants to become a user of the same name.
+    pub guest_access_token: Option<Secret>,
     /// The first device.
     pub device: DeviceRequest,
     /// Whether to make no device and no tokens.
@@ -65,6 +67,9 @@ pub enum RegistrationError {
     /// Somebody has it, or had it. `M_USER_IN_USE`.
     #[error("This username is taken. Choose another.")]
     UserInUse,
+    /// A guest has it, and the token with which this guest would become a user is not theirs. `M_FORBIDDEN`.
+    #[error("This username is taken, and the guest access token is not its owner's.")]
+    NotTheGuest,
     /// An application service has reserved it. `M_EXCLUSIVE`.
     #[error("This username is reserved for a bridge or bot. Choose another.")]
     Exclusive,
@@ -104,8 +109,18 @@ impl From<PasswordError> for RegistrationError {
 /// A user about to be committed.
 struct Candidate<'a> {
     row: UserRow,
+    /// The guest who becomes this user.
+    guest: Option<UserRow>,
     device: Option<&'a DeviceRequest>,
     proof: Option<&'a Proof>,
+}
+
+/// A registration request, and what the session remembers of it.
+struct Recalled {
+    request: RegistrationRequest,
+    hash: Option<String>,
+    /// Whether the guest's token was checked when the request came first.
+    is_guest: bool,
 }
 
 impl Accounts {
@@ -125,7 +140,11 @@ impl Accounts {
         if let Some(user_id) = self.registered_before(&uia).await? {
             return self.repeat_registration(user_id, &request).await;
         }
-        let (request, remembered_hash) = self.recall(&uia, request).await?;
+        let Recalled {
+            request,
+            hash: remembered_hash,
+            is_guest,
+        } = self.recall(&uia, request).await?;
         let wanted = request
             .username
             .as_deref()
@@ -135,15 +154,19 @@ impl Accounts {
             Some(user_id) => Some(self.turns().turn(user_id).await),
             None => None,
         };
-        if let Some(user_id) = &wanted {
-            self.check_free(user_id).await?;
-        }
+        let guest = match &wanted {
+            Some(user_id) => {
+                let token = request.guest_access_token.as_ref();
+                self.guest_or_nobody(user_id, token, is_guest).await?
+            }
+            None => None,
+        };
         if let Some(password) = &request.password {
             check_new_password(password)?;
         } else if remembered_hash.is_none() && body.get("auth").is_some_and(Value::is_object) {
             return Err(RegistrationError::MissingPassword);
         }
-        let proof = self.prove_registration(&uia, &request).await?;
+        let proof = self.prove_registration(&uia, &request, guest.is_some()).await?;
         let hash = match (remembered_hash, &request.password) {
             (_, Some(password)) => self.hash_new_password(password).await?,
             (Some(hash), None) => hash,
@@ -151,7 +174,11 @@ impl Accounts {
         };
         self.spend(&proof).await?;
         let candidate = Candidate {
-            row: UserRow::new(self.now_ms(), Some(hash)),
+            row: match &guest {
+                Some(guest) => guest.clone().no_longer_guest(hash),
+                None => UserRow::new(self.now_ms(), Some(hash)),
+            },
+            guest,
             device: (!request.inhibit_login).then_some(&request.device),
             proof: Some(&proof),
         };
@@ -174,6 +201,7 @@ impl Accounts {
         row.guest = true;
         let candidate = Candidate {
             row,
+            guest: None,
             device: Some(&device),
             proof: None,
         };
@@ -197,6 +225,7 @@ impl Accounts {
         row.admin = user.is_admin;
         let candidate = Candidate {
             row,
+            guest: None,
             device,
             proof: None,
         };
@@ -226,6 +255,7 @@ impl Accounts {
         &self,
         uia: &UiaRequest<'_>,
         request: &RegistrationRequest,
+        is_guest: bool,
     ) -> Result<Proof, RegistrationError> {
         // The hash is made only for a client that is about to be sent away with a session.
         let wants_session = !uia.body.get("auth").is_some_and(Value::is_object);
@@ -234,7 +264,7 @@ impl Accounts {
             _ => None,
         };
         Ok(self
-            .prove(uia, || hash.map(|hash| remember(request, &hash)))
+            .prove(uia, || hash.map(|hash| remember(request, &hash, is_guest)))
             .await?)
     }
 
@@ -243,18 +273,25 @@ impl Accounts {
         &self,
         uia: &UiaRequest<'_>,
         request: RegistrationRequest,
-    ) -> Result<(RegistrationRequest, Option<String>), RegistrationError> {
-        if uia.body.keys().any(|key| key != "auth") {
-            return Ok((request, None));
-        }
-        let Some(remembered) = self.remembered(uia).await? else {
-            return Ok((request, None));
+    ) -> Result<Recalled, RegistrationError> {
+        let remembered = if uia.body.keys().any(|key| key != "auth") {
+            None
+        } else {
+            self.remembered(uia).await?
+        };
+        let Some(remembered) = remembered else {
+            return Ok(Recalled {
+                request,
+                hash: None,
+                is_guest: false,
+            });
         };
         let text = |key: &str| remembered.get(key).and_then(Value::as_str).map(ToOwned::to_owned);
         let flag = |key: &str| remembered.get(key).and_then(Value::as_bool).unwrap_or(false);
         let request = RegistrationRequest {
             username: text("username"),
             password: None,
+            guest_access_token: None,
             device: DeviceRequest {
                 device_id: text("device_id").map(Into::into),
                 initial_display_name: text("initial_device_display_name"),
@@ -262,7 +299,11 @@ impl Accounts {
             },
             inhibit_login: flag("inhibit_login"),
         };
-        Ok((request, text("password_hash")))
+        Ok(Recalled {
+            request,
+            hash: text("password_hash"),
+            is_guest: flag("is_guest"),
+        })
     }
 
     /// The answer to a registration was lost, and the client sends the same again, password and all.
@@ -308,8 +349,10 @@ impl Accounts {
                 return Ok(registered);
             }
             // A conflict is over the name, or over a registration token that others use too.
-            if let Some(user_id) = &wanted {
-                self.check_free(user_id).await?;
+            if let Some(user_id) = &wanted
+                && self.user_row(user_id).await? != candidate.guest
+            {
+                return Err(RegistrationError::UserInUse);
             }
         }
         Err(Unavailable::Contended.into())
@@ -321,7 +364,7 @@ impl Accounts {
         candidate: &Candidate<'_>,
     ) -> Result<Option<Registered>, RegistrationError> {
         let mut batch = Batch::new();
-        batch.expect(&USERS, &(user_id.clone(),), None);
+        batch.expect(&USERS, &(user_id.clone(),), candidate.guest.as_ref());
         batch.put(&USERS, &(user_id.clone(),), &candidate.row);
         if let Some(proof) = candidate.proof {
             if let Some(token) = proof.row.registration_token()
@@ -331,17 +374,32 @@ impl Accounts {
             }
             Self::put_registered(&mut batch, proof, &user_id);
         }
+        let mut revoked = Vec::new();
+        if candidate.guest.is_some() {
+            let kept = candidate.device.and_then(|device| device.device_id.as_deref());
+            revoked = self.put_end_of_guest(&mut batch, &user_id, kept).await?;
+        }
         let login = match candidate.device {
-            Some(device) => Some(self.put_login(&mut batch, &user_id, device).await?.0),
+            Some(device) => {
+                let (login, replaced) = self.put_login(&mut batch, &user_id, device).await?;
+                revoked.extend(replaced);
+                Some(login)
+            }
             None => None,
         };
-        let committed = self.commit(batch).await?;
-        Ok(committed.map(|_| Registered { user_id, login }))
+        if self.commit(batch).await?.is_none() {
+            return Ok(None);
+        }
+        if candidate.guest.is_some() {
+            self.sessions().forget(&revoked);
+            self.sessions().forget_user(&user_id);
+        }
+        Ok(Some(Registered { user_id, login }))
     }
 }
 
 /// What a session keeps of a registration: no password.
-fn remember(request: &RegistrationRequest, password_hash: &str) -> Value {
+fn remember(request: &RegistrationRequest, password_hash: &str, is_guest: bool) -> Value {
     json!({
         "username": request.username,
         "password_hash": password_hash,
@@ -349,5 +407,6 @@ fn remember(request: &RegistrationRequest, password_hash: &str) -> Value {
         "initial_device_display_name": request.device.initial_display_name,
         "refresh_token": request.device.refresh_token,
         "inhibit_login": request.inhibit_login,
+        "is_guest": is_guest,
     })
 }

@@ -142,6 +142,17 @@ impl Accounts {
         .await
     }
 
+    /// Adds to the batch that the account stays as it is, so that what is done in its name is not done after it was
+    /// deactivated. `false`: it is deactivated.
+    pub async fn expect_active(&self, batch: &mut Batch, user_id: &UserId) -> Result<bool, Unavailable> {
+        let row = self.user_row(user_id).await?;
+        if row.as_ref().is_some_and(|row| row.deactivated) {
+            return Ok(false);
+        }
+        batch.expect(&USERS, &(user_id.to_owned(),), row.as_ref());
+        Ok(true)
+    }
+
     pub(crate) async fn user_row(&self, user_id: &UserId) -> Result<Option<UserRow>, Unavailable> {
         self.get(&USERS, &(user_id.to_owned(),)).await
     }

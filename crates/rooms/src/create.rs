@@ -119,6 +119,7 @@ impl Rooms {
     ) -> Result<(), WriteError> {
         let membership = CanonicalJsonValue::String("join".to_owned());
         let mut content = CanonicalJsonObject::from([("membership".to_owned(), membership)]);
+        self.expect_active(transaction, creator).await?;
         self.add_profile(creator, &mut content).await?;
         let new = gatehouse_events::NewEvent {
             kind: ruma::events::TimelineEventType::RoomMember,

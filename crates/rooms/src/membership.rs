@@ -70,6 +70,20 @@ impl Rooms {
         Ok(self.begin(room_id).await?.ok_or(WriteError::NoSuchRoom)?)
     }
 
+    /// Sees to it that nobody comes into a room after they were taken out of all rooms: the commit fails when the user
+    /// is deactivated meanwhile.
+    pub(crate) async fn expect_active(
+        &self,
+        transaction: &mut RoomTransaction,
+        user: &UserId,
+    ) -> Result<(), WriteError> {
+        let accounts = &self.shared.accounts;
+        if self.is_local(user) && !accounts.expect_active(&mut transaction.batch, user).await? {
+            return Err(Refusal::Deactivated.into());
+        }
+        Ok(())
+    }
+
     /// Puts the user's name and picture into the content, unless the client chose its own.
     pub(crate) async fn add_profile(
         &self,

@@ -77,6 +77,9 @@ pub enum Refusal {
     /// The one who asks is banned.
     #[error("You are banned from this room.")]
     Banned,
+    /// The one who asks has closed their account meanwhile.
+    #[error("This account has been deactivated.")]
+    Deactivated,
     /// The one who is meant is banned.
     #[error("{0} is banned from this room. Unban them first.")]
     TargetBanned(OwnedUserId),

@@ -2,6 +2,7 @@
 
 mod authority;
 mod concurrency;
+mod deactivation;
 mod house;
 mod nodes;
 mod oracle;

@@ -92,6 +92,7 @@ impl Rooms {
             transaction.confirm().await?;
             return Ok(same);
         }
+        self.expect_active(&mut transaction, user).await?;
         let event = append_member(&mut transaction, user, user, content, Beside::default()).await?;
         transaction.commit().await?;
         Ok(event.event_id.clone())

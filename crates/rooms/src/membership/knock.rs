@@ -47,6 +47,7 @@ impl Rooms {
         self.add_profile(user, &mut content).await?;
         let mut transaction = self.begin_existing(room_id).await?;
         may_knock(transaction.head(), user)?;
+        self.expect_active(&mut transaction, user).await?;
         let stripped_state = Some(stripped_state(&transaction, None).await?);
         let beside = Beside {
             stripped_state,
