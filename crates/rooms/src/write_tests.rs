@@ -3,6 +3,7 @@
 mod authority;
 mod concurrency;
 mod deactivation;
+mod fan_out;
 mod house;
 mod nodes;
 mod oracle;

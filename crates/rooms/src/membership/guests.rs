@@ -2,7 +2,7 @@
 
 use ruma::{RoomId, events::room::member::MembershipState};
 
-use super::MembershipRequest;
+use super::{MembershipRequest, fan_out::each};
 use crate::{Rooms, write_error::WriteError};
 
 impl Rooms {
@@ -12,15 +12,24 @@ impl Rooms {
         let Some(head) = self.head(room_id).await?.filter(|head| !head.guests_can_join()) else {
             return Ok(());
         };
-        for (user, member) in &head.members {
-            if member.membership != MembershipState::Join || !self.is_local(user) {
-                continue;
+        let joined = head
+            .members
+            .iter()
+            .filter(|(user, member)| member.membership == MembershipState::Join && self.is_local(user))
+            .map(|(user, _)| user.clone());
+        let (rooms, room_id) = (self.clone(), room_id.to_owned());
+        each(joined.collect(), move |user| {
+            let (rooms, room_id) = (rooms.clone(), room_id.clone());
+            async move {
+                let account = rooms.shared.accounts.user(&user).await?;
+                if account.is_some_and(|account| account.is_guest) {
+                    rooms
+                        .leave(&user, &room_id, &MembershipRequest::default())
+                        .await?;
+                }
+                Ok(())
             }
-            let account = self.shared.accounts.user(user).await?;
-            if account.is_some_and(|account| account.is_guest) {
-                self.leave(user, room_id, &MembershipRequest::default()).await?;
-            }
-        }
-        Ok(())
+        })
+        .await
     }
 }

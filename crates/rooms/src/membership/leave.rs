@@ -2,7 +2,7 @@
 
 use ruma::{OwnedEventId, RoomId, UserId, events::room::member::MembershipState};
 
-use super::{MembershipRequest, append_member, member_event};
+use super::{MembershipRequest, append_member, fan_out::each, member_event};
 use crate::{
     Rooms,
     room_transaction::Beside,
@@ -46,20 +46,25 @@ impl Rooms {
     /// Takes the user out of every room that they are in, invited to or knocking at; as at deactivation. Goes on
     /// when one room fails, and tells the last failure.
     pub async fn leave_all(&self, user: &UserId) -> Result<(), WriteError> {
-        let mut outcome = Ok(());
-        for membership in self.current_memberships(user).await? {
-            let inside = matches!(
-                membership.membership,
-                MembershipState::Join | MembershipState::Invite | MembershipState::Knock
-            );
-            if inside
-                && let Err(error) = self
-                    .leave(user, &membership.room_id, &MembershipRequest::default())
-                    .await
-            {
-                outcome = Err(error);
+        let inside = self
+            .current_memberships(user)
+            .await?
+            .into_iter()
+            .filter(|current| {
+                matches!(
+                    current.membership,
+                    MembershipState::Join | MembershipState::Invite | MembershipState::Knock
+                )
+            })
+            .map(|current| current.room_id);
+        let (rooms, user) = (self.clone(), user.to_owned());
+        each(inside.collect(), move |room_id| {
+            let (rooms, user) = (rooms.clone(), user.clone());
+            async move {
+                let left = rooms.leave(&user, &room_id, &MembershipRequest::default()).await;
+                left.map(|_| ())
             }
-        }
-        outcome
+        })
+        .await
     }
 }

@@ -2,7 +2,7 @@
 
 use ruma::{CanonicalJsonObject, OwnedEventId, RoomId, UserId, events::room::member::MembershipState};
 
-use super::append_member;
+use super::{append_member, fan_out::each};
 use crate::{
     Rooms,
     room_transaction::Beside,
@@ -10,16 +10,19 @@ use crate::{
 };
 
 impl Rooms {
-    /// Writes the user's name and picture into each room that they are joined to, one after the other. Goes on when
-    /// one room fails, and tells the last failure.
+    /// Writes the user's name and picture into each room that they are joined to. Goes on when one room fails, and
+    /// tells the last failure.
     pub async fn update_profile_in_rooms(&self, user: &UserId) -> Result<(), WriteError> {
-        let mut outcome = Ok(());
-        for room_id in self.joined_rooms(user).await? {
-            if let Err(error) = attempt(|| self.try_update_profile(user, &room_id)).await {
-                outcome = Err(error);
+        let joined = self.joined_rooms(user).await?;
+        let (rooms, user) = (self.clone(), user.to_owned());
+        each(joined, move |room_id| {
+            let (rooms, user) = (rooms.clone(), user.clone());
+            async move {
+                let updated = attempt(|| rooms.try_update_profile(&user, &room_id)).await;
+                updated.map(|_| ())
             }
-        }
-        outcome
+        })
+        .await
     }
 
     async fn try_update_profile(
