@@ -3,7 +3,9 @@
 use gatehouse_store::{Batch, Topic};
 use ruma::{DeviceId, UserId};
 
-use crate::{Accounts, AuthError, RegistrationError, Secret, Unavailable, access_token::Digest, users::UserRow};
+use crate::{
+    Accounts, AuthError, RegistrationError, Secret, Unavailable, access_token::Digest, users::UserRow,
+};
 
 impl UserRow {
     /// The guest as a user with this password.

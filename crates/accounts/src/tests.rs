@@ -89,6 +89,7 @@ impl House {
         let request = RegistrationRequest {
             username: text("username"),
             password: text("password").map(Secret::new),
+            guest_access_token: text("guest_access_token").map(Secret::new),
             device: DeviceRequest {
                 device_id: text("device_id").map(Into::into),
                 ..DeviceRequest::default()

@@ -27,6 +27,7 @@ struct Kind {
 struct RegisterBody {
     username: Option<String>,
     password: Option<Secret>,
+    guest_access_token: Option<Secret>,
     device_id: Option<String>,
     initial_device_display_name: Option<String>,
     inhibit_login: Option<bool>,
@@ -54,6 +55,7 @@ async fn register(
             let request = RegistrationRequest {
                 username: meaning.username,
                 password: meaning.password,
+                guest_access_token: meaning.guest_access_token,
                 device,
                 inhibit_login: meaning.inhibit_login.unwrap_or(false),
             };

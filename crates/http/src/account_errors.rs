@@ -27,7 +27,9 @@ impl From<RegistrationError> for ApiError {
     fn from(error: RegistrationError) -> Self {
         let text = error.to_string();
         match error {
-            RegistrationError::Closed | RegistrationError::TokenUsedUp => ApiError::forbidden(text),
+            RegistrationError::Closed | RegistrationError::TokenUsedUp | RegistrationError::NotTheGuest => {
+                ApiError::forbidden(text)
+            }
             RegistrationError::NoGuests => ApiError::guest_access_forbidden(text),
             RegistrationError::InvalidUsername(_) => bad_request("M_INVALID_USERNAME", text),
             RegistrationError::UserInUse => bad_request("M_USER_IN_USE", text),

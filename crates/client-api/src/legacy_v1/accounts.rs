@@ -53,6 +53,7 @@ async fn register(
     let request = RegistrationRequest {
         username: user.map(|user| local_part(&api, &user)),
         password: Some(body.password),
+        guest_access_token: None,
         device: DeviceRequest::default(),
         inhibit_login: false,
     };

@@ -102,6 +102,7 @@ impl World {
         let request = RegistrationRequest {
             username: Some(name.to_owned()),
             password: Some(Secret::new("a good long password".to_owned())),
+            guest_access_token: None,
             device: DeviceRequest::default(),
             inhibit_login: false,
         };

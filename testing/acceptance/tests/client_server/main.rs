@@ -11,6 +11,8 @@ mod directory;
 #[cfg(test)]
 mod event_context;
 #[cfg(test)]
+mod guest_access;
+#[cfg(test)]
 mod inviting;
 #[cfg(test)]
 mod joining;

@@ -1,0 +1,121 @@
+//! "Guest access": what becomes of a guest.
+
+use gatehouse_testkit::{Answer, TestServer, User, started};
+use serde_json::{Value, json};
+
+fn localpart<'a>(user: &'a User<'_>) -> &'a str {
+    user.id.trim_start_matches('@').split(':').next().unwrap()
+}
+
+async fn register(server: &TestServer, body: Value) -> Answer {
+    server
+        .request("POST", "/_matrix/client/v3/register", Some(&body))
+        .await
+}
+
+fn upgrade(name: &str, token: &str) -> Value {
+    json!({
+        "username": name,
+        "password": "no longer a guest",
+        "guest_access_token": token,
+        "auth": { "type": "m.login.dummy" },
+    })
+}
+
+#[tokio::test]
+async fn guest_becomes_a_user_with_the_same_id_and_rooms() {
+    let server = started().await;
+    let (alice, guest) = (server.user("alice").await, server.guest().await);
+    let closed = alice.public_room().await;
+    let welcome = json!({ "type": "m.room.guest_access", "content": { "guest_access": "can_join" } });
+    let open = alice
+        .create_room(json!({ "preset": "public_chat", "initial_state": [welcome] }))
+        .await;
+    guest.join(&open).await.ok();
+    guest.join(&closed).await.refused(403, "M_GUEST_ACCESS_FORBIDDEN");
+
+    let answer = register(&server, upgrade(localpart(&guest), &guest.token))
+        .await
+        .ok();
+    let user = User::from_login(&server, &answer);
+    assert_eq!(user.id, guest.id);
+    user.join(&closed).await.ok();
+    user.say(&open, "1", "still here").await;
+    let login = json!({
+        "type": "m.login.password",
+        "identifier": { "type": "m.id.user", "user": user.id },
+        "password": "no longer a guest",
+    });
+    server
+        .request("POST", "/_matrix/client/v3/login", Some(&login))
+        .await
+        .ok();
+    // Nobody proved anything for the guest's token.
+    guest.get("/account/whoami").await.refused(401, "M_UNKNOWN_TOKEN");
+}
+
+#[tokio::test]
+async fn guest_may_finish_the_upgrade_with_nothing_but_the_session() {
+    let server = started().await;
+    let guest = server.guest().await;
+    let mut first = upgrade(localpart(&guest), &guest.token);
+    first.as_object_mut().unwrap().remove("auth");
+    let challenge = register(&server, first).await;
+    assert_eq!(challenge.status, 401);
+    let second = json!({ "auth": { "type": "m.login.dummy", "session": challenge.body["session"] } });
+    let answer = register(&server, second).await.ok();
+    assert_eq!(answer["user_id"], guest.id);
+}
+
+#[tokio::test]
+async fn guest_keeps_the_device_that_the_upgrade_names() {
+    let server = started().await;
+    let guest = server.guest().await;
+    let mut body = upgrade(localpart(&guest), &guest.token);
+    body["device_id"] = guest.device.as_str().into();
+    let user = User::from_login(&server, &register(&server, body).await.ok());
+    assert_eq!(user.device, guest.device);
+    let devices = user.get("/devices").await.ok();
+    assert_eq!(devices["devices"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn only_the_guest_can_take_the_guests_name() {
+    let server = started().await;
+    let (alice, guest, other) = (
+        server.user("alice").await,
+        server.guest().await,
+        server.guest().await,
+    );
+    for token in [other.token.as_str(), alice.token.as_str(), "", "gh_nothing"] {
+        register(&server, upgrade(localpart(&guest), token))
+            .await
+            .forbidden("is not its owner's");
+    }
+    register(&server, upgrade("alice", &alice.token))
+        .await
+        .forbidden("is not its owner's");
+    register(&server, upgrade("alice", &guest.token))
+        .await
+        .forbidden("is not its owner's");
+    let mut without = upgrade(localpart(&guest), "");
+    without.as_object_mut().unwrap().remove("guest_access_token");
+    register(&server, without).await.refused(400, "M_USER_IN_USE");
+    guest.get("/account/whoami").await.ok();
+}
+
+#[tokio::test]
+async fn session_of_a_guests_upgrade_gives_no_other_name() {
+    let server = started().await;
+    let (alice, guest) = (server.user("alice").await, server.guest().await);
+    let mut first = upgrade(localpart(&guest), &guest.token);
+    first.as_object_mut().unwrap().remove("auth");
+    let challenge = register(&server, first).await;
+    let second = json!({
+        "username": "alice",
+        "password": "mine now",
+        "auth": { "type": "m.login.dummy", "session": challenge.body["session"] },
+    });
+    register(&server, second).await.refused(400, "M_USER_IN_USE");
+    alice.get("/account/whoami").await.ok();
+}
