@@ -54,6 +54,15 @@ pub struct CreateRoom {
     pub power_level_content_override: CanonicalJsonObject,
 }
 
+/// When a new room gets its power levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PowerLevelsCome {
+    /// Before all other state (client-server API, createRoom).
+    First,
+    /// After it: until then the creator has all power, whatever the levels will leave them.
+    Last,
+}
+
 /// Adds rows of other engines to the commit that makes the room, such as its alias.
 pub type Hook<'a> = &'a (dyn Fn(&RoomId, &mut Batch) + Send + Sync);
 
@@ -79,7 +88,9 @@ impl Rooms {
         request: &CreateRoom,
         hook: Option<Hook<'_>>,
     ) -> Result<OwnedRoomId, Attempt> {
-        let transaction = self.prepare(creator, request, hook).await?;
+        let transaction = self
+            .prepare(creator, request, PowerLevelsCome::First, hook)
+            .await?;
         let room_id = transaction.head().room_id.clone();
         transaction.commit().await?;
         Ok(room_id)
@@ -90,6 +101,7 @@ impl Rooms {
         &self,
         creator: &UserId,
         request: &CreateRoom,
+        power_levels: PowerLevelsCome,
         hook: Option<Hook<'_>>,
     ) -> Result<RoomTransaction, WriteError> {
         let content = create_content(creator, request)?;
@@ -102,7 +114,7 @@ impl Rooms {
             hook(&room_id, &mut transaction.batch);
         }
         self.append_creator(&mut transaction, creator).await?;
-        for update in initial_state::all(creator, request) {
+        for update in initial_state::all(creator, request, power_levels) {
             append_state(&mut transaction, creator, &update)
                 .await
                 .map_err(|error| invalid_state(&update, error))?;

@@ -10,7 +10,7 @@ use ruma::{
 
 use crate::{
     RoomHead, Rooms,
-    create::{CreateRoom, Hook, Preset},
+    create::{CreateRoom, Hook, PowerLevelsCome, Preset},
     membership::invite::Directness,
     room_transaction::{AppendError, RoomTransaction},
     send::{StateUpdate, append_state, may_send},
@@ -71,9 +71,12 @@ impl Rooms {
             // The new room names the tombstone, and the tombstone the new room, whose id is known beforehand.
             let tombstone = append_state(&mut transaction, sender, &tombstone(&chosen)).await?;
             name_tombstone(&mut request.creation_content, &tombstone);
-            self.prepare(sender, &request, hook).await?
+            self.prepare(sender, &request, PowerLevelsCome::Last, hook)
+                .await?
         } else {
-            let replacement = self.prepare(sender, &request, hook).await?;
+            let replacement = self
+                .prepare(sender, &request, PowerLevelsCome::Last, hook)
+                .await?;
             let tombstone = tombstone(&replacement.head().room_id);
             append_state(&mut transaction, sender, &tombstone).await?;
             replacement
@@ -127,7 +130,7 @@ impl Rooms {
             .iter_mut()
             .filter(|state| state.kind == "m.room.power_levels")
         {
-            fit_power_levels(&mut state.content, version, sender, &creators);
+            fit_power_levels(&mut state.content, version, head, &creators);
         }
         Ok(CreateRoom {
             room_id: None,
@@ -276,28 +279,30 @@ fn creators(sender: &UserId, creation_content: &CanonicalJsonObject) -> Vec<Stri
     std::iter::once(sender.to_string()).chain(additional).collect()
 }
 
-/// Takes creators out where they stand above levels, and puts whoever upgrades in where they do not.
+/// Takes creators out where they stand above levels, and gives those a level who stood above them and no longer do.
 fn fit_power_levels(
     content: &mut CanonicalJsonObject,
     version: RoomVersion,
-    sender: &UserId,
+    old: &RoomHead,
     creators: &[String],
 ) {
-    let privileged = version.rules().authorization.explicitly_privilege_room_creators;
-    if let Some(CanonicalJsonValue::Object(users)) = content.get_mut("users") {
-        if privileged {
+    if version.rules().authorization.explicitly_privilege_room_creators {
+        if let Some(CanonicalJsonValue::Object(users)) = content.get_mut("users") {
             users.retain(|user, _| !creators.contains(user));
-        } else {
-            users
-                .entry(sender.to_string())
-                .or_insert(CanonicalJsonValue::Integer(Int::from(100)));
         }
         return;
     }
-    if !privileged {
-        let users =
-            CanonicalJsonObject::from([(sender.to_string(), CanonicalJsonValue::Integer(Int::from(100)))]);
-        content.insert("users".to_owned(), CanonicalJsonValue::Object(users));
+    let levels = old.power_levels();
+    for creator in levels
+        .named_users()
+        .filter(|user| levels.is_privileged_creator(user))
+    {
+        let users = content
+            .entry("users".to_owned())
+            .or_insert_with(|| CanonicalJsonValue::Object(CanonicalJsonObject::new()));
+        if let CanonicalJsonValue::Object(users) = users {
+            users.insert(creator.to_string(), CanonicalJsonValue::Integer(Int::from(100)));
+        }
     }
 }
 

@@ -2,18 +2,27 @@
 
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, Int, UserId};
 
-use super::{CreateRoom, Preset};
+use super::{CreateRoom, PowerLevelsCome, Preset};
 use crate::send::StateUpdate;
 
 /// Power levels, alias, what the preset says, what the client says, name, topic.
-pub(super) fn all(creator: &UserId, request: &CreateRoom) -> Vec<StateUpdate> {
+pub(super) fn all(creator: &UserId, request: &CreateRoom, come: PowerLevelsCome) -> Vec<StateUpdate> {
+    let levels = power_levels(creator, request);
+    let others = others(request);
+    match come {
+        PowerLevelsCome::First => std::iter::once(levels).chain(others).collect(),
+        PowerLevelsCome::Last => others.into_iter().chain([levels]).collect(),
+    }
+}
+
+fn others(request: &CreateRoom) -> Vec<StateUpdate> {
     let given = |kind: &str| {
         request
             .initial_state
             .iter()
             .any(|state| state.kind == kind && state.state_key.is_empty())
     };
-    let mut state = vec![power_levels(creator, request)];
+    let mut state = Vec::new();
     if let Some(alias) = &request.alias {
         state.push(update(
             "m.room.canonical_alias",

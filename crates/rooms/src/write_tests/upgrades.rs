@@ -6,8 +6,13 @@ use gatehouse_events::RoomVersion;
 use gatehouse_store::{Direction, Range, Store, memory::MemoryBackend};
 use tokio::task::yield_now;
 
-use super::house::{content, room, rooms, user};
-use crate::{create::Preset, send::Message, tables::ROOMS};
+use super::house::{content, request, room, rooms, user};
+use crate::{
+    Join, MembershipRequest,
+    create::Preset,
+    send::{Message, StateUpdate},
+    tables::ROOMS,
+};
 
 async fn rooms_in(store: &Store) -> usize {
     let rows = store.scan(&ROOMS, &Range::all(), Direction::Forward, 100).await;
@@ -45,4 +50,36 @@ async fn an_upgrade_that_another_node_gets_in_the_way_of_leaves_no_second_replac
         assert_eq!(rooms_in(&store).await, 2, "from version {old} to {new}");
         assert_eq!(there.replacement_of(&room).await.unwrap(), Some(replacement));
     }
+}
+
+/// Who may replace the room need not be able to do everything else in it.
+#[tokio::test]
+async fn a_moderator_who_may_upgrade_a_room_takes_all_of_it_along_and_gains_no_power() {
+    let store = Store::in_memory();
+    let rooms = rooms(&store);
+    let (alice, bob, carol) = (user("alice"), user("bob"), user("carol"));
+    let version = |name: &str| name.parse::<RoomVersion>().unwrap();
+    let levels = r#"{"users":{"@alice:s":100,"@bob:s":50},"events":{"m.room.tombstone":50,
+        "m.room.history_visibility":100,"m.room.server_acl":100}}"#;
+    let mut asked = request(version("10"), Preset::PublicChat);
+    asked.power_level_content_override = content(levels);
+    asked.initial_state = vec![StateUpdate {
+        kind: "m.room.server_acl".into(),
+        state_key: String::new(),
+        content: content(r#"{"allow":["*"]}"#),
+        is_guest: false,
+    }];
+    let room = rooms.create(&alice, &asked, None).await.unwrap();
+    let because = MembershipRequest::default();
+    rooms.ban(&alice, &carol, &room, &because).await.unwrap();
+    rooms.join(&bob, &room, &Join::default()).await.unwrap();
+    let replacement = rooms
+        .upgrade(&bob, &room, version("11"), &[], None)
+        .await
+        .unwrap();
+    let head = rooms.head(&replacement).await.unwrap().unwrap();
+    assert!(head.state_event_id("m.room.server_acl", "").is_some());
+    assert_eq!(head.membership(&carol).as_str(), "ban");
+    assert_eq!(head.power_levels().of_user(&bob), 50);
+    assert_eq!(head.power_levels().of_user(&alice), 100);
 }
