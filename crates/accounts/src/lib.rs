@@ -28,6 +28,7 @@ mod random;
 pub mod refresh_token;
 pub mod registration;
 pub mod registration_tokens;
+pub mod replaced_rooms;
 mod secret;
 mod seen_devices;
 pub mod session;

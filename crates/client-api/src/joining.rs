@@ -7,7 +7,7 @@ use gatehouse_rooms::{Join, MembershipRequest};
 use ruma::OwnedServerName;
 use serde_json::{Map, Value, json};
 
-use crate::{ClientApi, body, errors, limits};
+use crate::{ClientApi, body, errors, limits, room_upgrades};
 
 pub(crate) fn routes() -> Router<ClientApi> {
     Router::new()
@@ -54,6 +54,7 @@ async fn join(
     };
     let joined = api.rooms.join(&requester.user_id, &room_id, &join).await;
     joined.map_err(errors::write)?;
+    room_upgrades::follow(api, &requester.user_id, &room_id).await;
     Ok(Json(json!({ "room_id": room_id })))
 }
 

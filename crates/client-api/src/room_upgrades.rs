@@ -3,7 +3,7 @@
 use axum::{Json, Router, extract::State, routing::post};
 use gatehouse_http::{ApiError, JsonBody, Path, Requester};
 use gatehouse_rooms::WriteError;
-use ruma::OwnedRoomId;
+use ruma::{OwnedRoomId, RoomId, UserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -44,5 +44,21 @@ async fn upgrade_room(
         // The room is replaced all the same, and whoever may can move the aliases themselves.
         tracing::warn!(%room_id, %error, "the aliases of an upgraded room have not moved");
     }
+    follow(&api, &requester.user_id, &replacement).await;
     Ok(Json(json!({ "replacement_room": replacement })))
+}
+
+/// Takes the user's own data of the room that this one replaces along, for one who has just come in.
+pub(crate) async fn follow(api: &ClientApi, user: &UserId, room: &RoomId) {
+    if let Err(error) = try_follow(api, user, room).await {
+        // They are in all the same, and can tag the room themselves.
+        tracing::warn!(%room, ?error, "a user's data of an upgraded room has not gone along");
+    }
+}
+
+async fn try_follow(api: &ClientApi, user: &UserId, room: &RoomId) -> Result<(), ApiError> {
+    if let Some(former) = api.rooms.predecessor_of(room).await? {
+        api.accounts.follow_room(user, &former, room).await?;
+    }
+    Ok(())
 }

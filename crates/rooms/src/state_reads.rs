@@ -3,6 +3,7 @@
 use gatehouse_events::ClientEvent;
 use gatehouse_store::{Position, StoreError};
 use ruma::{OwnedRoomId, RoomId, UserId};
+use serde::Deserialize;
 
 use crate::{
     Rooms,
@@ -71,4 +72,26 @@ impl Rooms {
             .and_then(|event| event.content_text("replacement_room"))
             .and_then(|room| room.try_into().ok()))
     }
+
+    /// The room that this one replaces, if that one says so, too: anybody can make a room that claims it.
+    pub async fn predecessor_of(&self, room_id: &RoomId) -> Result<Option<OwnedRoomId>, StoreError> {
+        let head = self.head(room_id).await?;
+        let create = head.as_ref().and_then(|head| head.hot.get("m.room.create"));
+        let content = create.and_then(|create| create.content_as::<Creation>());
+        let Some(Predecessor { room_id: former }) = content.and_then(|content| content.predecessor) else {
+            return Ok(None);
+        };
+        let replacement = self.replacement_of(&former).await?;
+        Ok((replacement.as_deref() == Some(room_id)).then_some(former))
+    }
+}
+
+#[derive(Deserialize)]
+struct Creation {
+    predecessor: Option<Predecessor>,
+}
+
+#[derive(Deserialize)]
+struct Predecessor {
+    room_id: OwnedRoomId,
 }

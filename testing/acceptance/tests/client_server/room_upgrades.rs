@@ -1,7 +1,7 @@
 //! `room_upgrades.yaml`
 
-use gatehouse_testkit::{started, user::escaped};
-use serde_json::json;
+use gatehouse_testkit::{User, started, user::escaped};
+use serde_json::{Value, json};
 
 use crate::snapshot;
 
@@ -75,4 +75,61 @@ async fn upgrading_takes_power_a_known_version_and_a_room() {
             .len(),
         1
     );
+}
+
+/// What the user's data says of direct chats and of a room's tags.
+async fn own_data(user: &User<'_>, room: &str) -> (Value, Value) {
+    let path = format!("/user/{}/account_data/m.direct", escaped(&user.id));
+    let direct = user.get(&path).await.body;
+    let path = format!("/user/{}/rooms/{}/tags", escaped(&user.id), escaped(room));
+    (direct, user.get(&path).await.ok()["tags"].clone())
+}
+
+async fn mark(user: &User<'_>, other: &str, room: &str) {
+    let path = format!("/user/{}/account_data/m.direct", escaped(&user.id));
+    user.put(&path, json!({ other: [room] })).await.ok();
+    let path = format!(
+        "/user/{}/rooms/{}/tags/m.favourite",
+        escaped(&user.id),
+        escaped(room)
+    );
+    user.put(&path, json!({ "order": 0.5 })).await.ok();
+}
+
+#[tokio::test]
+async fn direct_chats_and_tags_go_along_with_everybody_who_comes() {
+    let server = started().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    for version in ["11", "12"] {
+        let old = alice.public_room().await;
+        bob.join(&old).await.ok();
+        mark(&alice, &bob.id, &old).await;
+        mark(&bob, &alice.id, &old).await;
+        let path = format!("/rooms/{}/upgrade", escaped(&old));
+        let answer = alice.post(&path, json!({ "new_version": version })).await.ok();
+        let new = answer["replacement_room"].as_str().unwrap();
+        bob.join(new).await.ok();
+        bob.join(new).await.ok();
+        for (user, other) in [(&alice, &bob), (&bob, &alice)] {
+            let (direct, tags) = own_data(user, new).await;
+            assert_eq!(direct, json!({ &other.id: [old, new] }), "{version}");
+            assert_eq!(tags, json!({ "m.favourite": { "order": 0.5 } }), "{version}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn room_that_only_claims_to_replace_another_gets_none_of_its_data() {
+    let server = started().await;
+    let (alice, mallory) = (server.user("alice").await, server.user("mallory").await);
+    let old = alice.public_room().await;
+    mark(&alice, "@bob:test.example", &old).await;
+    let claim = json!({ "predecessor": { "room_id": old } });
+    let new = mallory
+        .create_room(json!({ "preset": "public_chat", "creation_content": claim }))
+        .await;
+    alice.join(&new).await.ok();
+    let (direct, tags) = own_data(&alice, &new).await;
+    assert_eq!(direct, json!({ "@bob:test.example": [old] }));
+    assert_eq!(tags, json!({}));
 }
