@@ -1,6 +1,8 @@
 //! The client-server API, by page of the specification. One binary, so that it links once.
 
 #[cfg(test)]
+mod account_deactivation;
+#[cfg(test)]
 mod account_moderation;
 #[cfg(test)]
 mod banning;
@@ -27,9 +29,19 @@ mod legacy_v1;
 #[cfg(test)]
 mod list_public_rooms;
 #[cfg(test)]
+mod login;
+#[cfg(test)]
+mod logout;
+#[cfg(test)]
 mod message_pagination;
 #[cfg(test)]
+mod password_management;
+#[cfg(test)]
 mod redaction;
+#[cfg(test)]
+mod refresh;
+#[cfg(test)]
+mod register;
 #[cfg(test)]
 mod relations;
 #[cfg(test)]
@@ -47,8 +59,14 @@ mod room_upgrades;
 #[cfg(test)]
 mod rooms;
 #[cfg(test)]
+mod shared_secret;
+#[cfg(test)]
 mod snapshot;
 #[cfg(test)]
 mod space_hierarchy;
 #[cfg(test)]
 mod sync;
+#[cfg(test)]
+mod uia;
+#[cfg(test)]
+mod whoami;
