@@ -84,6 +84,11 @@ impl Rooms {
             return Ok(event_id);
         }
         let mut transaction = self.begin_existing(room_id).await?;
+        if transaction.is_under_way(sender, redaction.transaction.as_ref()) {
+            // The next attempt finds what it led to.
+            transaction.confirm().await?;
+            return Err(Attempt::Conflict);
+        }
         let head = transaction.head();
         may_send(
             head,

@@ -45,7 +45,12 @@ pub(crate) struct RoomTransaction {
     hashes: HashMap<OwnedEventId, String>,
     /// Events whose content is replaced by what redaction left of it, once this is committed.
     pub(crate) redacted: Vec<Arc<Event>>,
+    /// The client's transaction that this carries out.
+    transaction: Option<TransactionKey>,
 }
+
+/// What a client's transaction is remembered by: user, device, scope and id.
+pub(crate) type TransactionKey = (OwnedUserId, OwnedDeviceId, String);
 
 /// A client's own id for what it sends, so that a repeated request has one effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +65,7 @@ pub struct Transaction {
 
 impl Transaction {
     /// The key of the row that remembers it.
-    pub(crate) fn key(&self, sender: &UserId) -> (OwnedUserId, OwnedDeviceId, String) {
+    pub(crate) fn key(&self, sender: &UserId) -> TransactionKey {
         (
             sender.to_owned(),
             self.device_id.clone(),
@@ -121,6 +126,7 @@ impl Rooms {
             appended: Vec::new(),
             hashes: HashMap::new(),
             redacted: Vec::new(),
+            transaction: None,
         }))
     }
 
@@ -145,6 +151,7 @@ impl Rooms {
             appended: Vec::new(),
             hashes: HashMap::new(),
             redacted: Vec::new(),
+            transaction: None,
         };
         let row = RoomRow {
             version: version.name().to_owned(),
@@ -189,6 +196,11 @@ impl Rooms {
 }
 
 impl RoomTransaction {
+    /// Whether this client's transaction is on its way to the disk already.
+    pub(crate) fn is_under_way(&self, sender: &UserId, transaction: Option<&Transaction>) -> bool {
+        transaction.is_some_and(|transaction| self.slot.is_under_way(&transaction.key(sender)))
+    }
+
     /// The room as this transaction has made it so far.
     pub(crate) fn head(&self) -> &RoomHead {
         &self.head
@@ -334,6 +346,7 @@ impl RoomTransaction {
     fn stage_transaction(&mut self, event: &Event, transaction: &Transaction) {
         let now_ms = self.rooms.now_ms();
         let key = transaction.key(&event.sender);
+        self.transaction = Some(key.clone());
         // Two requests with one id at once: the second conflicts, looks again, and finds the first one's event.
         self.batch.expect(&TRANSACTIONS, &key, None);
         self.batch

@@ -4,7 +4,10 @@
 //! the next writer builds on it. Readers see the last head that is on disk. Across nodes the expectation on the row
 //! of [`crate::tables::HEADS`] decides.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use gatehouse_events::Event;
 use parking_lot::RwLock;
@@ -12,7 +15,7 @@ use quick_cache::sync::Cache;
 use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomId};
 use tokio::sync::Mutex;
 
-use crate::head::RoomHead;
+use crate::{head::RoomHead, room_transaction::TransactionKey};
 
 /// A room's turn and its heads.
 #[derive(Default)]
@@ -22,6 +25,8 @@ pub(crate) struct RoomSlot {
     committed: RwLock<Option<Arc<RoomHead>>>,
     /// What the tip builds on and the store does not show yet.
     unsettled: parking_lot::Mutex<HashMap<OwnedEventId, Unsettled>>,
+    /// The clients' transactions that are on their way to the disk.
+    transactions: parking_lot::Mutex<HashSet<TransactionKey>>,
 }
 
 /// An event on its way to the disk.
@@ -69,8 +74,21 @@ impl RoomSlot {
         self.unsettled.lock().extend(events);
     }
 
+    /// Notes that a client's transaction is on its way to the disk.
+    pub(crate) fn begin_transaction(&self, key: TransactionKey) {
+        self.transactions.lock().insert(key);
+    }
+
+    /// Whether a client's transaction is on its way to the disk.
+    pub(crate) fn is_under_way(&self, key: &TransactionKey) -> bool {
+        self.transactions.lock().contains(key)
+    }
+
     /// The events are in the store, or lost.
-    pub(crate) fn settled(&self, events: &[Arc<Event>]) {
+    pub(crate) fn settled(&self, events: &[Arc<Event>], transaction: Option<&TransactionKey>) {
+        if let Some(key) = transaction {
+            self.transactions.lock().remove(key);
+        }
         let mut unsettled = self.unsettled.lock();
         for event in events {
             unsettled.remove(&event.event_id);

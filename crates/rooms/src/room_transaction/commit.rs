@@ -6,7 +6,7 @@ use gatehouse_events::Event;
 use gatehouse_store::{Batch, CommitError, StoreError, Topic};
 use tokio::sync::OwnedMutexGuard;
 
-use super::RoomTransaction;
+use super::{RoomTransaction, TransactionKey};
 use crate::{
     Rooms,
     head::RoomHead,
@@ -22,6 +22,7 @@ struct Settling {
     epoch: u64,
     appended: Vec<Arc<Event>>,
     redacted: Vec<Arc<Event>>,
+    transaction: Option<TransactionKey>,
 }
 
 impl RoomTransaction {
@@ -69,6 +70,9 @@ impl RoomTransaction {
                 event: Arc::clone(event),
                 reference_hash: hashes.remove(&event.event_id).unwrap_or_default(),
             }));
+        if let Some(key) = self.transaction.clone() {
+            self.slot.begin_transaction(key);
+        }
         let settling = Settling {
             rooms: self.rooms,
             slot: self.slot,
@@ -76,6 +80,7 @@ impl RoomTransaction {
             epoch: self.turn.epoch,
             appended: self.appended,
             redacted: self.redacted,
+            transaction: self.transaction,
         };
         (self.turn, settling)
     }
@@ -93,6 +98,6 @@ impl Settling {
         } else {
             self.slot.invalidate(self.epoch).await;
         }
-        self.slot.settled(&self.appended);
+        self.slot.settled(&self.appended, self.transaction.as_ref());
     }
 }

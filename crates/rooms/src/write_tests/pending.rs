@@ -15,6 +15,7 @@ use super::house::{content, room, rooms, user};
 use crate::{
     Rooms, WriteError,
     create::Preset,
+    room_transaction::Transaction,
     send::{Message, StateUpdate},
     tables::EVENT_INDEX,
 };
@@ -125,4 +126,37 @@ async fn what_is_so_already_is_not_said_before_it_is_on_disk() {
     let event_id = second.await.unwrap();
     let stored = rooms.stored(&[event_id]).await.unwrap();
     assert!(stored[0].is_some(), "what was acknowledged is there");
+}
+
+/// Reading a large room again costs much, and clients repeat requests whenever they please.
+#[tokio::test]
+async fn a_repeated_request_does_not_make_the_room_be_read_again() {
+    let (backend, store) = store();
+    let rooms = rooms(&store);
+    let alice = user("alice");
+    let room = room(&rooms, &alice, version(), Preset::PrivateChat).await;
+    let message = Message {
+        kind: "m.room.message".into(),
+        content: content(r#"{"body":"hi"}"#),
+        transaction: Some(Transaction {
+            device_id: "PHONE".into(),
+            id: "1".into(),
+            scope: "send".into(),
+        }),
+    };
+    backend.hold_commits();
+    let mut first = Box::pin(rooms.send(&alice, &room, &message));
+    let mut second = Box::pin(rooms.send(&alice, &room, &message));
+    let mut third = Box::pin(rooms.send(&alice, &room, &message));
+    assert!(poll(&mut first).is_pending());
+    assert!(poll(&mut second).is_pending() && poll(&mut third).is_pending());
+    let slot = rooms.shared.turns.slot(&room);
+    backend.release_commits();
+    let (first, second, third) = tokio::join!(first, second, third);
+    let first = first.unwrap();
+    assert_eq!([first.clone(), first], [second.unwrap(), third.unwrap()]);
+    let tip = slot.tip.lock().await;
+    assert_eq!(tip.epoch, 0, "the room was forgotten");
+    let shown = slot.committed().unwrap();
+    assert_eq!(tip.head.as_ref().unwrap().sequence, shown.sequence);
 }
