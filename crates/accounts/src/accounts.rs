@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use gatehouse_events::Clock;
-use gatehouse_store::{Batch, Commit, CommitError, Direction, Key, Range, Store, Table, Value};
+use gatehouse_store::{Batch, Commit, CommitError, Direction, Key, Range, Store, StoreError, Table, Value};
 use ruma::{OwnedUserId, ServerName, UserId};
 
 use crate::{
-    Config, Unavailable, password_hash::Hasher, seen_devices::LastSeen, session_cache::SessionCache,
-    spent_nonces::SpentNonces, user_turns::UserTurns,
+    Config, Unavailable, access_token::Digest, password_hash::Hasher, seen_devices::LastSeen,
+    session_cache::SessionCache, spent_nonces::SpentNonces, user_turns::UserTurns,
 };
 
 /// How often an operation reads again after somebody else changed what it had read. More than this many writers of
@@ -120,11 +120,32 @@ impl Accounts {
 
     /// Commits; `None` when an expectation failed and the caller should read again.
     pub(crate) async fn commit(&self, batch: Batch) -> Result<Option<Commit>, Unavailable> {
-        match self.store().commit(batch).await {
-            Ok(commit) => Ok(Some(commit)),
-            Err(CommitError::Conflict { .. }) => Ok(None),
-            Err(CommitError::Store(source)) => Err(source.into()),
-        }
+        unless_conflict(self.store().commit(batch).await)
+    }
+
+    /// As [`Self::commit`], of what revokes these tokens; `changed`: a user whose other sessions are to be read again.
+    /// In a task of its own: whoever asked may go away, and what was revoked must not live on in memory.
+    pub(crate) async fn commit_revocation(
+        &self,
+        batch: Batch,
+        revoked: Vec<Digest>,
+        changed: Option<&UserId>,
+    ) -> Result<Option<Commit>, Unavailable> {
+        let durable = self.store().commit(batch);
+        let (accounts, changed) = (self.clone(), changed.map(ToOwned::to_owned));
+        let settled = tokio::spawn(async move {
+            let outcome = unless_conflict(durable.await);
+            if matches!(outcome, Ok(Some(_))) {
+                accounts.sessions().forget(&revoked);
+                if let Some(user_id) = changed {
+                    accounts.sessions().forget_user(&user_id);
+                }
+            }
+            outcome
+        });
+        settled.await.unwrap_or_else(|_| {
+            Err(StoreError::Unavailable("the server is stopping; try again".to_owned()).into())
+        })
     }
 
     /// The id that a localpart makes here; `None` when it is not one.
@@ -133,5 +154,13 @@ impl Accounts {
             return None;
         }
         UserId::parse(format!("@{localpart}:{}", self.server_name())).ok()
+    }
+}
+
+fn unless_conflict(outcome: Result<Commit, CommitError>) -> Result<Option<Commit>, Unavailable> {
+    match outcome {
+        Ok(commit) => Ok(Some(commit)),
+        Err(CommitError::Conflict { .. }) => Ok(None),
+        Err(CommitError::Store(source)) => Err(source.into()),
     }
 }

@@ -29,9 +29,8 @@ impl Accounts {
                 revoked.extend(self.put_device_deletion(&mut batch, user_id, &device_id).await?);
             }
             batch.touch(Topic::User(user_id.to_owned()));
-            if self.commit(batch).await?.is_some() {
-                self.sessions().forget(&revoked);
-                self.sessions().forget_user(user_id);
+            let committed = self.commit_revocation(batch, revoked, Some(user_id)).await?;
+            if committed.is_some() {
                 return Ok(());
             }
         }

@@ -173,10 +173,8 @@ impl Accounts {
             return Ok(());
         }
         batch.touch(Topic::User(user_id.to_owned()));
-        self.commit(batch).await?;
-        self.sessions().forget(&revoked);
-        // Those that came into being meanwhile are looked up again, and found without a device.
-        self.sessions().forget_user(user_id);
+        // Sessions that came into being meanwhile are looked up again, and found without a device.
+        self.commit_revocation(batch, revoked, Some(user_id)).await?;
         for device_id in device_ids {
             self.last_seen().forget(&(user_id.to_owned(), device_id.clone()));
         }

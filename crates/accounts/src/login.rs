@@ -138,8 +138,7 @@ impl Accounts {
                 batch.put(&USERS, &key, &rehashed);
             }
             let (logged_in, replaced) = self.put_login(&mut batch, user_id, device).await?;
-            if self.commit(batch).await?.is_some() {
-                self.sessions().forget(&replaced);
+            if self.commit_revocation(batch, replaced, None).await?.is_some() {
                 return Ok(logged_in);
             }
         }

@@ -1,11 +1,15 @@
 //! Setting and checking passwords.
 
-use ruma::UserId;
+use gatehouse_store::{Batch, Topic};
+use ruma::{DeviceId, UserId};
 use thiserror::Error;
 
 use crate::{
     Accounts, Secret, Unavailable, UserError,
+    accounts::ATTEMPTS,
     password_hash::{HashError, MAX_PASSWORD_BYTES, Verdict},
+    tables::USERS,
+    users::UserRow,
 };
 
 /// Why a password was not set.
@@ -35,13 +39,46 @@ impl From<HashError> for PasswordError {
 }
 
 impl Accounts {
-    /// Sets a user's password. The user's sessions stay as they are: see [`Accounts::delete_other_devices`].
+    /// Sets a user's password. The user's sessions stay as they are: see
+    /// [`Accounts::set_password_and_log_out`].
     pub async fn set_password(&self, user_id: &UserId, password: &Secret) -> Result<(), PasswordError> {
         self.active_user_row(user_id).await?;
         let hash = self.hash_new_password(password).await?;
         self.change_user(user_id, |row| row.password_hash = Some(hash.clone()))
             .await?;
         Ok(())
+    }
+
+    /// As [`Self::set_password`]; in the same commit, the devices of the user but one are deleted.
+    pub async fn set_password_and_log_out(
+        &self,
+        user_id: &UserId,
+        password: &Secret,
+        keep: Option<&DeviceId>,
+    ) -> Result<(), PasswordError> {
+        self.active_user_row(user_id).await?;
+        let hash = self.hash_new_password(password).await?;
+        let key = (user_id.to_owned(),);
+        for _ in 0..ATTEMPTS {
+            let row = self.active_user_row(user_id).await?;
+            let mut batch = Batch::new();
+            batch.expect(&USERS, &key, Some(&row));
+            let password_hash = Some(hash.clone());
+            batch.put(&USERS, &key, &UserRow { password_hash, ..row });
+            let mut revoked = Vec::new();
+            for device_id in self.device_ids(user_id).await? {
+                if Some(&*device_id) != keep {
+                    revoked.extend(self.put_device_deletion(&mut batch, user_id, &device_id).await?);
+                }
+            }
+            batch.touch(Topic::User(user_id.to_owned()));
+            let committed = self.commit_revocation(batch, revoked, Some(user_id)).await?;
+            if committed.is_some() {
+                // A login with the old password may have come in between.
+                return Ok(self.delete_other_devices(user_id, keep).await?);
+            }
+        }
+        Err(Unavailable::Contended.into())
     }
 
     /// Whether this is the user's password. Takes as long when there is no such user, or no password.

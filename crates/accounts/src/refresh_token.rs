@@ -123,10 +123,9 @@ impl Accounts {
         let expires_ms = self.now_ms().saturating_add(REFRESHABLE_LIFETIME_MS);
         let access_token =
             Self::put_access_token(&mut batch, &row.user_id, &row.device_id, Some(expires_ms))?;
-        if self.commit(batch).await?.is_none() {
+        if self.commit_revocation(batch, pruned, None).await?.is_none() {
             return Ok(None);
         }
-        self.sessions().forget(&pruned);
         Ok(Some(Refreshed {
             access_token,
             refresh_token: replacement,
@@ -143,11 +142,7 @@ impl Accounts {
         self.revoke_families(&mut batch, user_id, device_id).await?;
         let revoked = self.revoke_access_tokens(&mut batch, user_id, device_id).await?;
         batch.touch(gatehouse_store::Topic::User(user_id.to_owned()));
-        if self.commit(batch).await?.is_none() {
-            return Ok(false);
-        }
-        self.sessions().forget(&revoked);
-        Ok(true)
+        Ok(self.commit_revocation(batch, revoked, None).await?.is_some())
     }
 
     /// Adds a new family of the device to the batch; returns its first member.

@@ -387,14 +387,9 @@ impl Accounts {
             }
             None => None,
         };
-        if self.commit(batch).await?.is_none() {
-            return Ok(None);
-        }
-        if candidate.guest.is_some() {
-            self.sessions().forget(&revoked);
-            self.sessions().forget_user(&user_id);
-        }
-        Ok(Some(Registered { user_id, login }))
+        let changed = candidate.guest.is_some().then_some(&*user_id);
+        let committed = self.commit_revocation(batch, revoked, changed).await?;
+        Ok(committed.map(|_| Registered { user_id, login }))
     }
 }
 

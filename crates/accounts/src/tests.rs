@@ -3,6 +3,7 @@
 mod account_data;
 mod devices;
 mod filters;
+mod hanging_up;
 mod login;
 mod profile;
 mod races;

@@ -180,8 +180,8 @@ impl Accounts {
             batch.expect(&USERS, &key, Some(&row));
             batch.put(&USERS, &key, &changed);
             batch.touch(Topic::User(user_id.to_owned()));
-            if self.commit(batch).await?.is_some() {
-                self.sessions().forget_user(user_id);
+            let committed = self.commit_revocation(batch, Vec::new(), Some(user_id)).await?;
+            if committed.is_some() {
                 return Ok(());
             }
         }

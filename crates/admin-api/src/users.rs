@@ -156,9 +156,10 @@ async fn put_user(
 async fn change(api: &AdminApi, user_id: &OwnedUserId, body: &PutBody) -> Result<(), ApiError> {
     let accounts = &api.accounts;
     if let Some(password) = &body.password {
-        accounts.set_password(user_id, password).await?;
         if body.logout_devices.unwrap_or(true) {
-            accounts.delete_other_devices(user_id, None).await?;
+            accounts.set_password_and_log_out(user_id, password, None).await?;
+        } else {
+            accounts.set_password(user_id, password).await?;
         }
     }
     for (mark, set) in [(UserMark::Admin, body.admin), (UserMark::Locked, body.locked)] {
@@ -248,9 +249,13 @@ async fn reset_password(
     Path(user_id): Path<OwnedUserId>,
     JsonBody(body): JsonBody<ResetBody>,
 ) -> Result<Json<Value>, ApiError> {
-    api.accounts.set_password(&user_id, &body.new_password).await?;
+    let (accounts, password) = (&api.accounts, &body.new_password);
     if body.logout_devices.unwrap_or(true) {
-        api.accounts.delete_other_devices(&user_id, None).await?;
+        accounts
+            .set_password_and_log_out(&user_id, password, None)
+            .await?;
+    } else {
+        accounts.set_password(&user_id, password).await?;
     }
     Ok(Json(json!({})))
 }

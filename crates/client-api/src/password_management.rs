@@ -33,11 +33,13 @@ async fn change_password(
         .new_password
         .ok_or_else(|| ApiError::missing_param("The `new_password` is missing."))?;
     let session = &requester;
-    api.accounts.set_password(&session.user_id, &new_password).await?;
+    let (user_id, keep) = (&session.user_id, Some(&*session.device_id));
     if meaning.logout_devices.unwrap_or(true) {
         api.accounts
-            .delete_other_devices(&session.user_id, Some(&session.device_id))
+            .set_password_and_log_out(user_id, &new_password, keep)
             .await?;
+    } else {
+        api.accounts.set_password(user_id, &new_password).await?;
     }
     Ok(Json(json!({})))
 }

@@ -68,11 +68,7 @@ pub async fn run(engines: &Engines, command: UserCommand) -> Result<Value, Strin
             let user = id(accounts, &user)?;
             let password = Secret::new(password);
             accounts
-                .set_password(&user, &password)
-                .await
-                .map_err(|error| error.to_string())?;
-            accounts
-                .delete_other_devices(&user, None)
+                .set_password_and_log_out(&user, &password, None)
                 .await
                 .map_err(|error| error.to_string())?;
             Ok(json!({ "user_id": user, "password": "set; all devices are logged out" }))

@@ -100,3 +100,21 @@ async fn a_stolen_refresh_token_gets_nothing_while_the_theft_is_found_out() {
     again.await.unwrap_err();
     assert_over(&house, thief.access_token.expose()).await;
 }
+
+#[tokio::test]
+async fn a_login_with_the_old_password_while_it_is_changed_is_over() {
+    let house = house();
+    let user_id = house.user("alice").await.user_id;
+    let new = crate::Secret::new("new");
+    house.backend.hold_commits();
+    let mut changing = pin!(house.accounts.set_password_and_log_out(&user_id, &new, None));
+    while house.backend.held_commits() == 0 {
+        poll(changing.as_mut());
+        tokio::task::yield_now().await;
+    }
+    let change = house.backend.take_held_commits();
+    let login = house.login("alice", &request(true)).await;
+    house.backend.commit_held(change);
+    changing.await.unwrap();
+    assert_over(&house, login.access_token.expose()).await;
+}
