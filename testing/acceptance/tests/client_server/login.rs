@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use gatehouse_testkit::{Answer, TestServer, User, started};
+use gatehouse_testkit::{Answer, TestServer, User, started, user::escaped};
 use serde_json::{Value, json};
 
-use crate::uia::password_of;
+use crate::{shared_secret::administrator, uia::password_of};
 
 const PATH: &str = "/_matrix/client/v3/login";
 
@@ -81,6 +81,25 @@ async fn nobody_learns_from_a_refusal_who_has_an_account() {
         let refused = post(&server, body.clone()).await.refused(403, "M_FORBIDDEN");
         assert_eq!(refused, wrong, "{body}");
     }
+}
+
+#[tokio::test]
+async fn w02_only_who_has_the_password_learns_that_an_account_is_locked() {
+    let server = started().await;
+    let (root, locked) = (administrator(&server).await, server.user("alice").await);
+    let path = format!("/_matrix/client/v1/admin/lock/{}", escaped(&locked.id));
+    root.request("PUT", &path, Some(&json!({ "locked": true })))
+        .await
+        .ok();
+    let refused = post(&server, alice()).await.refused(401, "M_USER_LOCKED");
+    assert_eq!(refused["soft_logout"], true);
+    post(&server, named("alice", "wrong"))
+        .await
+        .refused(403, "M_FORBIDDEN");
+    root.request("PUT", &path, Some(&json!({ "locked": false })))
+        .await
+        .ok();
+    post(&server, alice()).await.ok();
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! `logout.yaml`
 
-use gatehouse_testkit::started;
+use gatehouse_testkit::{started, user::escaped};
 use serde_json::json;
+
+use crate::shared_secret::administrator;
 
 #[tokio::test]
 async fn who_logs_out_loses_the_token_and_the_device_and_no_other() {
@@ -56,6 +58,23 @@ async fn a_running_sync_ends_when_its_session_does() {
         let (answer, ()) = tokio::join!(alice.get(&sync), end);
         answer.refused(401, "M_UNKNOWN_TOKEN");
     }
+}
+
+#[tokio::test]
+async fn who_is_locked_can_still_log_out() {
+    let server = started().await;
+    let (root, alice) = (administrator(&server).await, server.user("alice").await);
+    let phone = alice.log_in_again().await;
+    let path = format!("/_matrix/client/v1/admin/lock/{}", escaped(&alice.id));
+    root.request("PUT", &path, Some(&json!({ "locked": true })))
+        .await
+        .ok();
+    phone.post("/logout", json!({})).await.ok();
+    phone.get("/account/whoami").await.refused(401, "M_UNKNOWN_TOKEN");
+    let still = alice.get("/account/whoami").await.refused(401, "M_USER_LOCKED");
+    assert_eq!(still["soft_logout"], true);
+    alice.post("/logout/all", json!({})).await.ok();
+    alice.get("/account/whoami").await.refused(401, "M_UNKNOWN_TOKEN");
 }
 
 #[tokio::test]
