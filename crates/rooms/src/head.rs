@@ -166,6 +166,16 @@ impl RoomHead {
             .insert((kind, state_key.clone()), event.event_id.clone());
     }
 
+    /// Takes in a row of the current state; `membership` is what it says of a member.
+    pub(crate) fn set(&mut self, key: (String, String), event_id: OwnedEventId, membership: String) {
+        if key.0 != "m.room.member" {
+            self.state.insert(key, event_id);
+        } else if let Ok(user) = OwnedUserId::try_from(key.1) {
+            let membership = MembershipState::from(membership);
+            self.members.insert(user, Member { membership, event_id });
+        }
+    }
+
     fn apply_member(&mut self, event: &Arc<Event>, state_key: &str) {
         let Ok(user) = OwnedUserId::try_from(state_key) else {
             return;

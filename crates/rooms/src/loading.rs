@@ -1,5 +1,7 @@
 //! Bringing rooms and events from the store into memory.
 
+mod catching_up;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
@@ -7,13 +9,14 @@ use std::{
 
 use gatehouse_events::{Event, RoomVersion};
 use gatehouse_store::{DecodeError, Direction, Position, Range, StoreError};
-use ruma::{OwnedEventId, OwnedUserId, RoomId, events::room::member::MembershipState};
+use ruma::{OwnedEventId, RoomId};
 
 use crate::{
     Rooms,
-    head::{HOT, Member, RoomHead},
+    head::{HOT, RoomHead},
     stored::StoredEvent,
     tables::{CURRENT_STATE, EVENT_INDEX, HEADS, HeadRow, ROOMS, TIMELINE},
+    turns::{RoomSlot, Shown},
 };
 
 /// Rows of the current state read at once.
@@ -25,16 +28,13 @@ impl Rooms {
     /// The room as the last commit that can be seen left it; `None`: there is no such room here.
     pub async fn head(&self, room_id: &RoomId) -> Result<Option<Arc<RoomHead>>, StoreError> {
         let slot = self.shared.turns.slot(room_id);
-        if let Some(head) = slot.committed()
-            && !self.is_outdated(&head).await?
+        if let Some(shown) = slot.committed()
+            && !self.is_outdated(&shown.head).await?
         {
-            return Ok(Some(head));
+            return Ok(Some(shown.head));
         }
-        let head = self.load_head(room_id).await?;
-        if let Some(head) = &head {
-            slot.publish(head);
-        }
-        Ok(head)
+        let loaded = self.load_head(&slot, room_id).await?;
+        Ok(loaded.map(|shown| shown.head))
     }
 
     /// Whether another node has changed the room since. One that the store is still behind of is this node's own.
@@ -45,8 +45,28 @@ impl Rooms {
         }))
     }
 
-    /// Reads a head from the store: one state of it, though others may write meanwhile.
-    pub(crate) async fn load_head(&self, room_id: &RoomId) -> Result<Option<Arc<RoomHead>>, StoreError> {
+    /// Reads a head from the store, or what has changed since the one that is in memory, and shows it to readers.
+    pub(crate) async fn load_head(
+        &self,
+        slot: &RoomSlot,
+        room_id: &RoomId,
+    ) -> Result<Option<Shown>, StoreError> {
+        let caught_up = match slot.committed() {
+            Some(shown) => self.catch_up(&shown).await?,
+            None => None,
+        };
+        let loaded = match caught_up {
+            Some(shown) => Some(shown),
+            None => self.load_all(room_id).await?,
+        };
+        if let Some(shown) = &loaded {
+            slot.publish(shown.clone());
+        }
+        Ok(loaded)
+    }
+
+    /// Reads a whole head: one state of it, though others may write meanwhile.
+    async fn load_all(&self, room_id: &RoomId) -> Result<Option<Shown>, StoreError> {
         let key = (room_id.to_owned(),);
         let Some(room) = self.store.get(&ROOMS, &key).await? else {
             return Ok(None);
@@ -56,6 +76,7 @@ impl Rooms {
             source: DecodeError::Invalid("room version"),
         })?;
         for _ in 0..ATTEMPTS {
+            let through = self.store.position();
             let before = self.store.get(&HEADS, &key).await?;
             let mut head = RoomHead::empty(room_id.to_owned(), version);
             self.load_state(&mut head).await?;
@@ -67,7 +88,8 @@ impl Rooms {
                 continue;
             }
             self.complete(&mut head, row).await?;
-            return Ok(Some(Arc::new(head)));
+            let head = Arc::new(head);
+            return Ok(Some(Shown { head, through }));
         }
         Err(StoreError::Unavailable(
             "the room changes too fast to be read; try again".to_owned(),
@@ -88,12 +110,7 @@ impl Rooms {
                 range = range.after(last);
             }
             for ((_, kind, state_key), (event_id, _, membership)) in rows {
-                if kind != "m.room.member" {
-                    head.state.insert((kind, state_key), event_id);
-                } else if let Ok(user) = OwnedUserId::try_from(state_key) {
-                    let membership = MembershipState::from(membership);
-                    head.members.insert(user, Member { membership, event_id });
-                }
+                head.set((kind, state_key), event_id, membership);
             }
             if !full {
                 return Ok(());

@@ -108,10 +108,11 @@ impl Rooms {
         if let Some(tip) = &turn.head
             && self.is_outdated(tip).await?
         {
-            slot.forget(&mut turn);
+            turn.forget();
         }
         if turn.head.is_none() {
-            turn.head = self.load_head(room_id).await?;
+            let loaded = self.load_head(&slot, room_id).await?;
+            turn.head = loaded.map(|shown| shown.head);
         }
         let Some(head) = turn.head.as_deref().cloned() else {
             return Ok(None);

@@ -228,8 +228,8 @@ impl Rooms {
     }
 
     pub(crate) async fn version_of(&self, room_id: &RoomId) -> Result<Option<RoomVersion>, StoreError> {
-        if let Some(head) = self.shared.turns.slot(room_id).committed() {
-            return Ok(Some(head.version));
+        if let Some(shown) = self.shared.turns.slot(room_id).committed() {
+            return Ok(Some(shown.head.version));
         }
         let row = self.store.get(&ROOMS, &(room_id.to_owned(),)).await?;
         Ok(row.and_then(|row| row.version.parse().ok()))

@@ -10,6 +10,7 @@ use std::{
 };
 
 use gatehouse_events::Event;
+use gatehouse_store::Position;
 use parking_lot::RwLock;
 use quick_cache::sync::Cache;
 use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomId};
@@ -22,11 +23,19 @@ use crate::{head::RoomHead, room_transaction::TransactionKey};
 pub(crate) struct RoomSlot {
     /// What the next append builds on. Lock this before `committed`.
     pub(crate) tip: Arc<Mutex<Tip>>,
-    committed: RwLock<Option<Arc<RoomHead>>>,
+    committed: RwLock<Option<Shown>>,
     /// What the tip builds on and the store does not show yet.
     unsettled: parking_lot::Mutex<HashMap<OwnedEventId, Unsettled>>,
     /// The clients' transactions that are on their way to the disk.
     transactions: parking_lot::Mutex<HashSet<TransactionKey>>,
+}
+
+/// A head that is on disk.
+#[derive(Clone)]
+pub(crate) struct Shown {
+    pub(crate) head: Arc<RoomHead>,
+    /// All changes of the room up to here are in it. Those of another node come after.
+    pub(crate) through: Position,
 }
 
 /// An event on its way to the disk.
@@ -46,20 +55,28 @@ pub(crate) struct Tip {
     pub(crate) epoch: u64,
 }
 
+impl Tip {
+    /// Forgets what was decided here, so that what the store says is built on.
+    pub(crate) fn forget(&mut self) {
+        self.head = None;
+        self.epoch += 1;
+    }
+}
+
 impl RoomSlot {
-    /// The last head that is on disk, if it is in memory.
-    pub(crate) fn committed(&self) -> Option<Arc<RoomHead>> {
+    /// The last head that is on disk, if it is in memory. Another node may have changed the room since.
+    pub(crate) fn committed(&self) -> Option<Shown> {
         self.committed.read().clone()
     }
 
     /// Shows readers a head that is on disk, unless they see a later one already.
-    pub(crate) fn publish(&self, head: &Arc<RoomHead>) {
+    pub(crate) fn publish(&self, shown: Shown) {
         let mut committed = self.committed.write();
         if committed
             .as_ref()
-            .is_none_or(|shown| shown.sequence < head.sequence)
+            .is_none_or(|before| before.head.sequence < shown.head.sequence)
         {
-            *committed = Some(Arc::clone(head));
+            *committed = Some(shown);
         }
     }
 
@@ -99,14 +116,12 @@ impl RoomSlot {
     pub(crate) async fn invalidate(&self, epoch: u64) {
         let mut tip = self.tip.lock().await;
         if tip.epoch == epoch {
-            self.forget(&mut tip);
+            tip.forget();
         }
     }
 
-    /// Forgets the room as it was here, so that it is read from the store again.
-    pub(crate) fn forget(&self, tip: &mut Tip) {
-        tip.head = None;
-        tip.epoch += 1;
+    /// Forgets all that is known of the room: the store may have lost some of it.
+    pub(crate) fn distrust(&self) {
         *self.committed.write() = None;
     }
 }

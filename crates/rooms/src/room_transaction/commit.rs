@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gatehouse_events::Event;
-use gatehouse_store::{Batch, CommitError, StoreError, Topic};
+use gatehouse_store::{Batch, Commit, CommitError, StoreError, Topic};
 use tokio::sync::OwnedMutexGuard;
 
 use super::{RoomTransaction, TransactionKey};
@@ -11,7 +11,7 @@ use crate::{
     Rooms,
     head::RoomHead,
     tables::HEADS,
-    turns::{RoomSlot, Tip, Unsettled},
+    turns::{RoomSlot, Shown, Tip, Unsettled},
 };
 
 /// What is left of a transaction while the disk works.
@@ -44,11 +44,11 @@ impl RoomTransaction {
         drop(turns);
         // A task of its own: whoever waits may go away, and what was committed must be shown all the same.
         let settled = tokio::spawn(async move {
-            let outcome = durable.await.map(|_| ());
+            let outcome = durable.await;
             for settling in settling {
-                settling.settle(outcome.is_ok()).await;
+                settling.settle(&outcome).await;
             }
-            outcome
+            outcome.map(|_| ())
         });
         settled.await.unwrap_or_else(|_| {
             Err(StoreError::Unavailable("the server is stopping; try again".to_owned()).into())
@@ -88,15 +88,25 @@ impl RoomTransaction {
 
 impl Settling {
     /// Shows readers what was committed, or forgets it.
-    async fn settle(self, is_committed: bool) {
-        if is_committed {
-            let state = self.appended.iter().filter(|event| event.is_state());
-            for event in state.chain(&self.redacted) {
-                self.rooms.shared.events.insert(event);
+    async fn settle(self, outcome: &Result<Commit, CommitError>) {
+        match outcome {
+            Ok(commit) => {
+                let state = self.appended.iter().filter(|event| event.is_state());
+                for event in state.chain(&self.redacted) {
+                    self.rooms.shared.events.insert(event);
+                }
+                // It was committed on top of what was known, so no other node's change is before it.
+                self.slot.publish(Shown {
+                    head: self.head,
+                    through: commit.first,
+                });
             }
-            self.slot.publish(&self.head);
-        } else {
-            self.slot.invalidate(self.epoch).await;
+            Err(error) => {
+                if matches!(error, CommitError::Store(_)) {
+                    self.slot.distrust();
+                }
+                self.slot.invalidate(self.epoch).await;
+            }
         }
         self.slot.settled(&self.appended, self.transaction.as_ref());
     }

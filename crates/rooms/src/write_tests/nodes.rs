@@ -1,16 +1,17 @@
 //! Two servers over one store, taking turns: each acts on what the other has written.
 
 use gatehouse_events::RoomVersion;
-use gatehouse_store::Store;
+use gatehouse_store::{Batch, Store};
 use ruma::{OwnedRoomId, OwnedUserId, UserId};
 
 use super::house::{content, room, rooms, user};
 use crate::{
-    Join, MembershipRequest, Rooms,
+    Join, MembershipRequest, RoomHead, Rooms,
     create::Preset,
+    head::HOT,
     redact::Redaction,
     send::{Message, StateUpdate},
-    tables::MEMBERSHIPS,
+    tables::{CURRENT_STATE, MEMBERSHIPS},
 };
 
 struct Cluster {
@@ -160,4 +161,66 @@ async fn what_one_node_redacts_the_other_does_not_take_along_in_an_upgrade() {
         name.is_none_or(|name| !name.event.content.get().contains("a secret")),
         "the new room has it again"
     );
+}
+
+/// Reading all members again after each event of another node would make large rooms stand still.
+#[tokio::test]
+async fn a_node_reads_only_what_another_has_changed() {
+    let cluster = Cluster::new("12").await;
+    let (alice, room) = (&cluster.alice, &cluster.room);
+    let request = MembershipRequest::default();
+    let carol = user("carol");
+    cluster.there.invite(alice, &carol, room, &request).await.unwrap();
+    // Whoever read everything would find her gone.
+    let key = (room.clone(), "m.room.member".to_owned(), carol.to_string());
+    let mut batch = Batch::new();
+    batch.delete(&CURRENT_STATE, &key);
+    cluster.store.commit(batch).await.unwrap();
+    cluster.invite(&cluster.here).await;
+    cluster.warm(&cluster.here).await;
+    let head = cluster.there.head(room).await.unwrap().unwrap();
+    assert_eq!(head.membership(&cluster.bob).as_str(), "invite");
+    assert_eq!(head.membership(&carol).as_str(), "invite");
+    cluster.warm(&cluster.there).await;
+}
+
+#[tokio::test]
+async fn what_a_node_has_caught_up_with_is_what_a_new_one_reads() {
+    let cluster = Cluster::new("12").await;
+    let (alice, room) = (&cluster.alice, &cluster.room);
+    let request = MembershipRequest::default();
+    let nodes = [&cluster.here, &cluster.there];
+    for round in 0..40_usize {
+        let node = nodes[round * round % 3 % 2];
+        let somebody = user(&format!("u{}", round % 7));
+        let topic = StateUpdate {
+            kind: [
+                "m.room.topic",
+                "m.room.history_visibility",
+                "m.room.canonical_alias",
+            ][round % 3]
+                .into(),
+            state_key: String::new(),
+            content: content(&format!(r#"{{"history_visibility":"joined","n":{round}}}"#)),
+            is_guest: false,
+        };
+        match round % 5 {
+            0 | 1 => drop(node.invite(alice, &somebody, room, &request).await),
+            2 => drop(node.join(&somebody, room, &Join::default()).await),
+            3 => drop(node.kick(alice, &somebody, room, &request).await),
+            _ => drop(node.set_state(alice, room, &topic).await.unwrap()),
+        }
+        for node in nodes {
+            let caught_up = node.head(room).await.unwrap().unwrap();
+            let fresh = rooms(&cluster.store).head(room).await.unwrap().unwrap();
+            assert_eq!(caught_up.row(), fresh.row(), "round {round}");
+            assert_eq!(caught_up.members, fresh.members, "round {round}");
+            assert_eq!(caught_up.state, fresh.state, "round {round}");
+            assert_eq!(caught_up.power_levels, fresh.power_levels, "round {round}");
+            for kind in HOT {
+                let id = |head: &RoomHead| head.hot_event(kind).map(|event| event.event_id.clone());
+                assert_eq!(id(&caught_up), id(&fresh), "round {round}: {kind}");
+            }
+        }
+    }
 }

@@ -157,6 +157,6 @@ async fn a_repeated_request_does_not_make_the_room_be_read_again() {
     assert_eq!([first.clone(), first], [second.unwrap(), third.unwrap()]);
     let tip = slot.tip.lock().await;
     assert_eq!(tip.epoch, 0, "the room was forgotten");
-    let shown = slot.committed().unwrap();
+    let shown = slot.committed().unwrap().head;
     assert_eq!(tip.head.as_ref().unwrap().sequence, shown.sequence);
 }
