@@ -159,6 +159,25 @@ impl Accounts {
         Err(Unavailable::Contended.into())
     }
 
+    /// Adds to the batch that all of the user's account data goes.
+    pub(crate) async fn put_account_data_deletion(
+        &self,
+        batch: &mut Batch,
+        user_id: &UserId,
+    ) -> Result<(), Unavailable> {
+        let user = (user_id.to_owned(),);
+        let size = self.get(&ACCOUNT_DATA_SIZE, &user).await?;
+        // Each change moves the size, so that none slips in between.
+        batch.expect(&ACCOUNT_DATA_SIZE, &user, size.as_ref());
+        batch.delete(&ACCOUNT_DATA_SIZE, &user);
+        let range = Range::prefix(&user);
+        for (key, (position, _)) in self.scan(&ACCOUNT_DATA, &range, usize::MAX).await? {
+            batch.delete(&ACCOUNT_DATA_STREAM, &(user_id.to_owned(), position));
+            batch.delete(&ACCOUNT_DATA, &key);
+        }
+        Ok(())
+    }
+
     async fn try_put(
         &self,
         key: &DataKey,

@@ -15,6 +15,7 @@ mod authentication;
 pub mod config;
 pub mod deactivation;
 pub mod devices;
+mod erasure;
 mod error;
 pub mod filters;
 mod guests;

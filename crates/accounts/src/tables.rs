@@ -12,6 +12,9 @@ use crate::{
 /// A user of this server. Never deleted, so that a name is never given twice.
 pub(crate) const USERS: Table<(OwnedUserId,), UserRow> = Table::new("accounts.users");
 
+/// Users who were deactivated and want what they wrote to be forgotten.
+pub(crate) const ERASED: Table<(OwnedUserId,), ()> = Table::new("accounts.erased");
+
 /// A device of a user: one login.
 pub(crate) const DEVICES: Table<(OwnedUserId, OwnedDeviceId), DeviceRow> = Table::new("accounts.devices");
 

@@ -2,12 +2,21 @@
 
 use axum::{Json, Router, extract::State, routing::post};
 use gatehouse_http::{ApiError, JsonObject, Requester};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{ClientApi, uia::require_owner};
+use crate::{
+    ClientApi,
+    uia::{require_owner, typed},
+};
 
 pub(crate) fn routes() -> Router<ClientApi> {
     Router::new().route("/account/deactivate", post(deactivate_account))
+}
+
+#[derive(Deserialize)]
+struct Body {
+    erase: Option<bool>,
 }
 
 /// `POST /_matrix/client/v3/account/deactivate`
@@ -16,8 +25,13 @@ async fn deactivate_account(
     requester: Requester,
     JsonObject(body): JsonObject,
 ) -> Result<Json<Value>, ApiError> {
+    let meaning: Body = typed(&body)?;
     require_owner(&api, &requester, "deactivateAccount", &body).await?;
-    api.accounts.deactivate_user(&requester.user_id).await?;
+    if meaning.erase.unwrap_or(false) {
+        api.accounts.deactivate_and_erase_user(&requester.user_id).await?;
+    } else {
+        api.accounts.deactivate_user(&requester.user_id).await?;
+    }
     if let Err(error) = api.rooms.leave_all(&requester.user_id).await {
         tracing::warn!(%error, "a deactivated user could not be taken out of a room");
     }

@@ -21,7 +21,7 @@ pub use self::{
     client_event::{ClientEvent, Unsigned},
     clock::Clock,
     event::{Event, EventParseError},
-    redaction::redact,
+    redaction::{redact, redact_event},
     room_version::{RoomVersion, UnknownRoomVersion},
     signing_key::{SigningKey, SigningKeyError},
 };

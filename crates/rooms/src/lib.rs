@@ -3,6 +3,7 @@
 mod config;
 pub mod context;
 pub mod create;
+mod erasure;
 mod event_cache;
 pub mod filter;
 mod followed;

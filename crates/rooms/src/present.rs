@@ -44,14 +44,15 @@ impl Rooms {
         &self,
         viewer: Viewer<'_>,
         view: &VisibilityTimeline,
-        events: Vec<StoredEvent>,
+        mut events: Vec<StoredEvent>,
         detail: Detail,
     ) -> Result<Vec<ClientEvent>, StoreError> {
         let Some(first) = events.first() else {
             return Ok(Vec::new());
         };
         let room_id = first.event.room_id.clone();
-        let companions = self.companions(&room_id, &events, detail).await?;
+        self.redact_erased(view, &mut events).await?;
+        let companions = self.companions((&room_id, view), &events, detail).await?;
         let bundles = match detail {
             Detail::Timeline => self.bundles(viewer, view, &events).await?,
             Detail::State | Detail::Bare => Vec::new(),
@@ -114,7 +115,7 @@ impl Rooms {
 
     async fn companions(
         &self,
-        room_id: &RoomId,
+        (room_id, view): (&RoomId, &VisibilityTimeline),
         events: &[StoredEvent],
         detail: Detail,
     ) -> Result<Companions, StoreError> {
@@ -123,14 +124,14 @@ impl Rooms {
             .filter_map(|event| event.redacted_by.clone())
             .collect();
         let redactions: Vec<_> = redactions.into_iter().collect();
-        let redactions = self
-            .events_in_room(room_id, &redactions)
-            .await?
+        let mut redactions = self.events_in_room(room_id, &redactions).await?;
+        self.redact_erased(view, &mut redactions).await?;
+        let redactions = redactions
             .into_iter()
             .map(|redaction| (redaction.event_id().to_owned(), redaction))
             .collect();
         let replaced = match detail {
-            Detail::Timeline => self.replaced(room_id, events).await?,
+            Detail::Timeline => self.replaced((room_id, view), events).await?,
             Detail::State | Detail::Bare => HashMap::new(),
         };
         Ok(Companions { redactions, replaced })
@@ -139,7 +140,7 @@ impl Rooms {
     /// What the state events among these replaced.
     async fn replaced(
         &self,
-        room_id: &RoomId,
+        (room_id, view): (&RoomId, &VisibilityTimeline),
         events: &[StoredEvent],
     ) -> Result<HashMap<Position, StoredEvent>, StoreError> {
         let keys: Vec<_> = events
@@ -157,9 +158,9 @@ impl Rooms {
             .filter_map(|((_, position), change)| Some((position, change?.replaced?)))
             .collect();
         let ids: Vec<_> = replaced.iter().map(|(_, before)| before.clone()).collect();
-        let before: HashMap<_, _> = self
-            .events_in_room(room_id, &ids)
-            .await?
+        let mut before = self.events_in_room(room_id, &ids).await?;
+        self.redact_erased(view, &mut before).await?;
+        let before: HashMap<_, _> = before
             .into_iter()
             .map(|event| (event.event_id().to_owned(), event))
             .collect();

@@ -76,7 +76,7 @@ impl<'a> Reading<'a> {
             return Ok(Vec::new());
         }
         let encoded: Vec<RawEvent> = match self.filter.event_format {
-            EventFormat::Federation => self.federation_form(&events).await?,
+            EventFormat::Federation => self.federation_form(sight, &events).await?,
             EventFormat::Client => {
                 let events = self.present(sight, events, detail).await?;
                 let events = events.into_iter().map(ClientEvent::without_room_id);
@@ -116,12 +116,16 @@ impl<'a> Reading<'a> {
         Ok(self.sync.rooms().present(viewer, sight, events, detail).await?)
     }
 
-    async fn federation_form(&self, events: &[StoredEvent]) -> Result<Vec<RawEvent>, SyncError> {
+    async fn federation_form(
+        &self,
+        sight: &VisibilityTimeline,
+        events: &[StoredEvent],
+    ) -> Result<Vec<RawEvent>, SyncError> {
         let Some(first) = events.first() else {
             return Ok(Vec::new());
         };
-        let positions: Vec<_> = events.iter().map(|event| event.position).collect();
-        let pdus = self.sync.rooms().pdus(&first.event.room_id, &positions).await?;
+        let rooms = self.sync.rooms();
+        let pdus = rooms.pdus_for(sight, &first.event.room_id, events).await?;
         Ok(events.iter().zip(pdus).filter_map(with_event_id).collect())
     }
 

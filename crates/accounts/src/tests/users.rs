@@ -136,3 +136,34 @@ async fn another_node_s_logout_is_learned_of_by_watching() {
     following.await.unwrap();
     assert!(node.authenticate(alice.access_token.expose()).await.is_err());
 }
+
+#[tokio::test]
+async fn who_was_erased_is_known_and_keeps_no_account_data() {
+    let house = house();
+    let (alice, bob) = (house.user("alice").await, house.user("bob").await);
+    let content = serde_json::value::RawValue::from_string("{}".to_owned()).unwrap();
+    for user in [&alice, &bob] {
+        house
+            .accounts
+            .set_account_data(&user.user_id, None, "x", &content)
+            .await
+            .unwrap();
+    }
+    let erased = || {
+        house
+            .accounts
+            .erased_among([alice.user_id.clone(), bob.user_id.clone()])
+    };
+    assert!(erased().await.unwrap().is_empty());
+    house.accounts.deactivate_user(&bob.user_id).await.unwrap();
+    assert!(erased().await.unwrap().is_empty());
+    house
+        .accounts
+        .deactivate_and_erase_user(&alice.user_id)
+        .await
+        .unwrap();
+    assert_eq!(erased().await.unwrap(), [alice.user_id.clone()].into());
+    let left = |user| house.accounts.all_account_data(user);
+    assert!(left(&alice.user_id).await.unwrap().is_empty());
+    assert_eq!(left(&bob.user_id).await.unwrap().len(), 1);
+}

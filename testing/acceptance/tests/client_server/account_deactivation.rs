@@ -125,3 +125,110 @@ async fn who_wants_to_be_erased_leaves_no_profile() {
         .await;
     assert!(!search.body.to_string().contains("of old"), "{search:?}");
 }
+
+/// The content of every event of this type that the user finds in a room, by event id.
+async fn found(user: &User<'_>, room: &str, kind: &str) -> Vec<Value> {
+    let path = format!("/rooms/{}/messages?dir=f&limit=100", escaped(room));
+    let page = user.get(&path).await.ok();
+    let events = page["chunk"].as_array().unwrap();
+    let events = events.iter().filter(|event| event["type"] == kind);
+    events.map(|event| event["content"].clone()).collect()
+}
+
+#[tokio::test]
+async fn messages_of_the_erased_are_full_only_to_those_who_were_there() {
+    let server = started().await;
+    let (alice, bob, eve) = (
+        server.user("alice").await,
+        server.user("bob").await,
+        server.user("eve").await,
+    );
+    let room = bob.public_room().await;
+    alice.join(&room).await.ok();
+    let secret = alice.say(&room, "1", "my secret").await;
+    bob.say(&room, "1", "hello").await;
+    let topic = json!({ "topic": "tea" });
+    bob.set_state(&room, "m.room.topic", "", topic).await.ok();
+    let body = json!({ "auth": password_of(&alice), "erase": true });
+    deactivate(&alice, body).await.ok();
+    eve.join(&room).await.ok();
+
+    let there = found(&bob, &room, "m.room.message").await;
+    assert_eq!(there[0]["body"], "my secret", "{there:?}");
+    let later = found(&eve, &room, "m.room.message").await;
+    assert_eq!(later[0], json!({}), "{later:?}");
+    assert_eq!(later[1]["body"], "hello", "{later:?}");
+
+    let one = format!("/rooms/{}/event/{}", escaped(&room), escaped(&secret));
+    assert_eq!(eve.get(&one).await.ok()["content"], json!({}));
+    assert_eq!(bob.get(&one).await.ok()["content"]["body"], "my secret");
+    for filter in ["{}", r#"{"event_format":"federation"}"#] {
+        let path = format!("/sync?filter={}", escaped(filter));
+        let sync = eve.get(&path).await.ok().to_string();
+        assert!(sync.contains(&secret) && sync.contains("tea"), "{sync}");
+        assert!(!sync.contains("my secret"), "{sync}");
+        assert!(bob.get(&path).await.ok().to_string().contains("my secret"));
+    }
+    let context = format!("/rooms/{}/context/{}", escaped(&room), escaped(&secret));
+    let context = eve.get(&context).await.ok().to_string();
+    assert!(!context.contains("my secret"), "{context}");
+}
+
+#[tokio::test]
+async fn names_of_the_erased_are_not_in_the_history_of_those_who_come_later() {
+    let server = started().await;
+    let (alice, bob, eve) = (
+        server.user("alice").await,
+        server.user("bob").await,
+        server.user("eve").await,
+    );
+    let profile = format!("/profile/{}/displayname", escaped(&alice.id));
+    let name = json!({ "displayname": "Alice of old" });
+    alice.put(&profile, name).await.ok();
+    let room = bob.public_room().await;
+    alice.join(&room).await.ok();
+    let body = json!({ "auth": password_of(&alice), "erase": true });
+    deactivate(&alice, body).await.ok();
+    eve.join(&room).await.ok();
+    let there = found(&bob, &room, "m.room.member").await;
+    let name = json!({ "membership": "join", "displayname": "Alice of old" });
+    assert!(there.contains(&name), "{there:?}");
+    let members = found(&eve, &room, "m.room.member").await;
+    assert!(members.contains(&json!({ "membership": "join" })), "{members:?}");
+    for path in [
+        "/sync".to_owned(),
+        format!("/rooms/{}/messages?dir=b&limit=100", escaped(&room)),
+        format!("/rooms/{}/members", escaped(&room)),
+    ] {
+        let shown = eve.get(&path).await.ok().to_string();
+        assert!(!shown.contains("of old"), "{path}: {shown}");
+    }
+}
+
+#[tokio::test]
+async fn who_only_leaves_keeps_what_they_said() {
+    let server = started().await;
+    let (alice, bob, eve) = (
+        server.user("alice").await,
+        server.user("bob").await,
+        server.user("eve").await,
+    );
+    let room = bob.public_room().await;
+    alice.join(&room).await.ok();
+    alice.say(&room, "1", "no secret").await;
+    deactivate(&alice, json!({ "auth": password_of(&alice), "erase": false }))
+        .await
+        .ok();
+    eve.join(&room).await.ok();
+    let later = found(&eve, &room, "m.room.message").await;
+    assert_eq!(later[0]["body"], "no secret", "{later:?}");
+}
+
+#[tokio::test]
+async fn erasing_is_a_boolean() {
+    let server = started().await;
+    let alice = server.user("alice").await;
+    let body = json!({ "auth": password_of(&alice), "erase": "yes" });
+    deactivate(&alice, body).await.refused(400, "M_BAD_JSON");
+    alice.get("/account/whoami").await.ok();
+}
