@@ -123,6 +123,11 @@ impl Rooms {
                 .set_member_state(sender, room_id, &update.state_key, content, update.is_guest)
                 .await;
         }
+        if update.kind == "m.room.redaction" {
+            return Err(WriteError::BadContent(
+                "A redaction is no state. Use the path for redactions.".to_owned(),
+            ));
+        }
         let event_id = attempt(|| self.try_set_state(sender, room_id, update)).await?;
         if update.kind == "m.room.guest_access" && update.state_key.is_empty() {
             self.send_guests_away(room_id).await?;

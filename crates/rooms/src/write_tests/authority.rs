@@ -293,3 +293,23 @@ async fn bare_room(rooms: &Rooms, version: RoomVersion, creator: &UserId) -> Own
     transaction.commit().await.unwrap();
     room
 }
+
+/// Clients redact by the type alone, and the level to redact is asked of messages alone.
+#[tokio::test]
+async fn nobody_redacts_by_setting_state() {
+    for version in RoomVersion::all() {
+        let rooms = rooms(&Store::in_memory());
+        let alice = user("alice");
+        let room = room(&rooms, &alice, version, Preset::PublicChat).await;
+        let said = rooms
+            .send(&alice, &room, &message("m.room.message"))
+            .await
+            .unwrap();
+        let redaction = state("m.room.redaction", &format!(r#"{{"redacts":"{said}"}}"#));
+        let error = rooms.set_state(&alice, &room, &redaction).await.unwrap_err();
+        assert!(
+            matches!(error, WriteError::BadContent(_)),
+            "version {version}: {error:?}"
+        );
+    }
+}
