@@ -14,7 +14,7 @@ use crate::{
     room_transaction::{Beside, RoomTransaction, Transaction},
     send::{Message, may_send},
     tables::{EVENT_INDEX, EventRow, TIMELINE},
-    write_error::{Attempt, WriteError, attempt},
+    write_error::{Attempt, Refusal, WriteError, attempt},
 };
 
 /// What is asked.
@@ -101,6 +101,9 @@ impl Rooms {
             .await?
             .ok_or(WriteError::NoSuchEvent)?;
         let target = parse(&row, room_id, &transaction).ok_or(WriteError::NoSuchEvent)?;
+        if target.kind == TimelineEventType::RoomCreate {
+            return Err(Refusal::CreateEventStays.into());
+        }
         if target.sender != sender {
             may_send(
                 transaction.head(),

@@ -126,6 +126,9 @@ pub enum Refusal {
     /// A membership was to be set for somebody else that only they can set.
     #[error("Only {0} can do that for themselves.")]
     NotForOthers(OwnedUserId),
+    /// The event that made the room was to be redacted.
+    #[error("The event that made the room cannot be redacted.")]
+    CreateEventStays,
     /// The authorisation rules say no; for what has no sentence of its own.
     #[error("The room's rules do not allow this: {0}.")]
     Rules(String),

@@ -313,3 +313,22 @@ async fn nobody_redacts_by_setting_state() {
         );
     }
 }
+
+/// Up to version 10 a redaction would take out whether the room is federated, and its version with it.
+#[tokio::test]
+async fn e21_the_event_that_made_a_room_is_not_redacted() {
+    for version in RoomVersion::all() {
+        let rooms = rooms(&Store::in_memory());
+        let alice = user("alice");
+        let mut asked = request(version, Preset::PublicChat);
+        asked.creation_content = content(r#"{"m.federate":false}"#);
+        let room = rooms.create(&alice, &asked, None).await.unwrap();
+        let head = rooms.head(&room).await.unwrap().unwrap();
+        let create = head.hot_event("m.room.create").unwrap().event_id.clone();
+        let redaction = Redaction::because(create, None, None);
+        let place = format!("version {version}");
+        assert_refused(rooms.redact(&alice, &room, &redaction).await, &place);
+        let stranger = UserId::parse("@mallory:elsewhere").unwrap();
+        assert_refused(rooms.join(&stranger, &room, &Join::default()).await, &place);
+    }
+}
