@@ -7,6 +7,7 @@ use axum::{
 };
 use gatehouse_accounts::{Accounts, NewUser, Profile, ProfileChange, Secret, User, UserMark};
 use gatehouse_http::{ApiError, JsonBody, Path, Query};
+use gatehouse_rooms::DeactivationError;
 use http::StatusCode;
 use ruma::{OwnedUserId, UserId};
 use serde::Deserialize;
@@ -185,9 +186,12 @@ async fn set_profile(api: &AdminApi, user_id: &UserId, key: &str, value: String)
 
 /// Deactivates a user, who then leaves their rooms.
 async fn close_account(api: &AdminApi, user_id: &UserId) -> Result<(), ApiError> {
-    api.accounts.deactivate_user(user_id).await?;
-    if let Err(error) = api.rooms.leave_all(user_id).await {
-        tracing::warn!(%error, "a deactivated user could not be taken out of a room");
+    match api.rooms.deactivate(user_id, false).await {
+        Ok(()) => {}
+        Err(DeactivationError::StillInRooms(error)) => {
+            tracing::warn!(%error, "a deactivated user could not be taken out of a room");
+        }
+        Err(DeactivationError::User(error)) => return Err(error.into()),
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use axum::{Json, Router, extract::State, routing::post};
 use gatehouse_http::{ApiError, JsonObject, Requester};
+use gatehouse_rooms::DeactivationError;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -27,13 +28,13 @@ async fn deactivate_account(
 ) -> Result<Json<Value>, ApiError> {
     let meaning: Body = typed(&body)?;
     require_owner(&api, &requester, "deactivateAccount", &body).await?;
-    if meaning.erase.unwrap_or(false) {
-        api.accounts.deactivate_and_erase_user(&requester.user_id).await?;
-    } else {
-        api.accounts.deactivate_user(&requester.user_id).await?;
-    }
-    if let Err(error) = api.rooms.leave_all(&requester.user_id).await {
-        tracing::warn!(%error, "a deactivated user could not be taken out of a room");
+    let erase = meaning.erase.unwrap_or(false);
+    match api.rooms.deactivate(&requester.user_id, erase).await {
+        Ok(()) => {}
+        Err(DeactivationError::StillInRooms(error)) => {
+            tracing::warn!(%error, "a deactivated user could not be taken out of a room");
+        }
+        Err(DeactivationError::User(error)) => return Err(error.into()),
     }
     // No third-party id is bound on any identity server yet, so nothing is left to unbind.
     Ok(Json(json!({ "id_server_unbind_result": "success" })))

@@ -47,7 +47,7 @@ pub use self::{
     config::{CACHED_ROOMS, Config, EVENT_CACHE_BYTES},
     followed::{CurrentMembership, StateChange},
     head::{Member, RoomHead},
-    membership::{MembershipRequest, join::Join},
+    membership::{MembershipRequest, deactivation::DeactivationError, join::Join},
     power_levels::PowerLevels,
     read_error::ReadError,
     remote_servers::{NoFederation, RemoteServers},

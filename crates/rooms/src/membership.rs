@@ -4,6 +4,7 @@
 //! are asked in the one place where everything is appended, [`crate::room_transaction`].
 
 pub mod ban;
+pub mod deactivation;
 mod fan_out;
 pub mod forget;
 mod guests;

@@ -117,14 +117,10 @@ async fn show(accounts: &Accounts, user: &UserId) -> Result<Value, String> {
 }
 
 async fn deactivate(accounts: &Accounts, rooms: &Rooms, user: &UserId) -> Result<Value, String> {
-    accounts
-        .deactivate_user(user)
+    rooms
+        .deactivate(user, false)
         .await
         .map_err(|error| error.to_string())?;
-    rooms
-        .leave_all(user)
-        .await
-        .map_err(|error| format!("deactivated, but still in some rooms: {error}"))?;
     show(accounts, user).await
 }
 

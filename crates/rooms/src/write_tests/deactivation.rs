@@ -1,6 +1,10 @@
 //! Deactivating a user who is on their way into a room.
 
-use std::sync::Arc;
+use std::{
+    pin::pin,
+    sync::Arc,
+    task::{Context, Waker},
+};
 
 use gatehouse_accounts::NewUser;
 use gatehouse_events::RoomVersion;
@@ -10,6 +14,9 @@ use tokio::task::yield_now;
 
 use super::house::{content, request, rooms, user};
 use crate::{Join, MembershipRequest, Rooms, WriteError, create::Preset, send::StateUpdate};
+
+/// Turns that other tasks get: far more than they need.
+const PATIENCE: usize = 1_000;
 
 struct House {
     backend: Arc<MemoryBackend>,
@@ -107,4 +114,25 @@ async fn somebody_deactivated_while_they_make_a_room_makes_none() {
         .await;
     made.unwrap_err();
     assert!(house.rooms.joined_rooms(&house.bob).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn somebody_who_deactivates_and_hangs_up_is_in_no_room() {
+    let house = House::new("public").await;
+    let (rooms, bob) = (&house.rooms, &house.bob);
+    rooms.join(bob, &house.room, &Join::default()).await.unwrap();
+    house.backend.hold_commits();
+    {
+        let mut closing = pin!(rooms.deactivate(bob, false));
+        while house.backend.held_commits() == 0 {
+            let polled = closing.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(polled.is_pending(), "it waits for its commit");
+            yield_now().await;
+        }
+    }
+    house.backend.release_commits();
+    for _ in 0..PATIENCE {
+        yield_now().await;
+    }
+    assert!(rooms.joined_rooms(bob).await.unwrap().is_empty());
 }
