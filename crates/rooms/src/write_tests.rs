@@ -8,5 +8,6 @@ mod house;
 mod nodes;
 mod oracle;
 mod pending;
+mod relations;
 mod upgrades;
 mod versions;

@@ -9,6 +9,8 @@ use crate::tables::{RELATED, RELATIONS, RelationRow, THREAD_ACTIVITY};
 
 /// A `rel_type` longer than this is not indexed (limits: as long as a type).
 const MAX_REL_TYPE_BYTES: usize = 255;
+/// No event has a longer id (client-server API, size limits), though its form allows any length.
+const MAX_EVENT_ID_BYTES: usize = 255;
 
 #[derive(Deserialize)]
 struct Content {
@@ -27,7 +29,10 @@ fn relation_of(event: &Event) -> Option<RelatesTo> {
         return None;
     }
     let content: Content = event.content_as()?;
-    Some(content.relates_to).filter(|relation| relation.rel_type.len() <= MAX_REL_TYPE_BYTES)
+    Some(content.relates_to).filter(|relation| {
+        relation.rel_type.len() <= MAX_REL_TYPE_BYTES
+            && relation.event_id.as_str().len() <= MAX_EVENT_ID_BYTES
+    })
 }
 
 /// Indexes the event that the batch writes at this position, when it relates to another.
