@@ -8,7 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::{Accounts, Unavailable, UserError, accounts::ATTEMPTS, tables::PROFILES};
+use crate::{
+    Accounts, Unavailable, UserError,
+    accounts::ATTEMPTS,
+    tables::{PROFILES, USERS},
+};
 
 /// The longest display name, in characters (limits.md §2).
 pub const MAX_DISPLAYNAME_CHARS: usize = 256;
@@ -127,10 +131,10 @@ impl Accounts {
         key: &str,
         value: Option<Value>,
     ) -> Result<ProfileChange, ProfileError> {
-        self.active_user_row(user_id).await?;
         let _turn = self.turns().turn(user_id).await;
         let row_key = (user_id.to_owned(),);
         for _ in 0..ATTEMPTS {
+            let user = self.active_user_row(user_id).await?;
             let row = self.get(&PROFILES, &row_key).await?;
             let mut changed = row.clone().unwrap_or_default();
             match &value {
@@ -144,6 +148,8 @@ impl Accounts {
                 return Err(ProfileError::TooLarge);
             }
             let mut batch = Batch::new();
+            // Nothing may be left of whoever is deactivated meanwhile.
+            batch.expect(&USERS, &row_key, Some(&user));
             batch.expect(&PROFILES, &row_key, row.as_ref());
             batch.put(&PROFILES, &row_key, &changed);
             batch.touch(Topic::User(user_id.to_owned()));

@@ -118,3 +118,25 @@ async fn a_login_with_the_old_password_while_it_is_changed_is_over() {
     changing.await.unwrap();
     assert_over(&house, login.access_token.expose()).await;
 }
+
+#[tokio::test]
+async fn a_name_set_while_its_user_is_deactivated_is_not_left_behind() {
+    let house = house();
+    let user_id = house.user("alice").await.user_id;
+    house.backend.hold_commits();
+    let name = serde_json::json!("Alice");
+    let mut naming = pin!(house.accounts.set_profile_field(&user_id, "displayname", name));
+    poll(naming.as_mut());
+    let held = house.backend.take_held_commits();
+    house.accounts.deactivate_user(&user_id).await.unwrap();
+    house.backend.commit_held(held);
+    let named = naming.await;
+    assert!(
+        matches!(
+            named,
+            Err(crate::ProfileError::User(crate::UserError::Deactivated))
+        ),
+        "{named:?}"
+    );
+    assert!(house.accounts.profile(&user_id).await.unwrap().is_none());
+}
