@@ -5,7 +5,7 @@ use axum::{
     extract::State,
     routing::{get, post},
 };
-use gatehouse_accounts::{Accounts, NewUser, Profile, ProfileChange, Secret, User, UserMark};
+use gatehouse_accounts::{Accounts, NewUser, Profile, Secret, User, UserMark};
 use gatehouse_http::{ApiError, JsonBody, Path, Query};
 use gatehouse_rooms::DeactivationError;
 use http::StatusCode;
@@ -175,13 +175,7 @@ async fn change(api: &AdminApi, user_id: &OwnedUserId, body: &PutBody) -> Result
 }
 
 async fn set_profile(api: &AdminApi, user_id: &UserId, key: &str, value: String) -> Result<(), ApiError> {
-    let change = api.accounts.set_profile_field(user_id, key, value.into()).await?;
-    if change == ProfileChange::Changed
-        && let Err(error) = api.rooms.update_profile_in_rooms(user_id).await
-    {
-        tracing::warn!(%error, "a room was not told of a changed profile");
-    }
-    Ok(())
+    Ok(api.rooms.change_profile(user_id, key, Some(value.into())).await?)
 }
 
 /// Deactivates a user, who then leaves their rooms.

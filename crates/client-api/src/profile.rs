@@ -1,7 +1,7 @@
 //! Profiles.
 
 use axum::{Json, Router, extract::State, routing::get};
-use gatehouse_accounts::{Profile, ProfileChange};
+use gatehouse_accounts::Profile;
 use gatehouse_http::{ApiError, EVENT_BODY, JsonObject, Path, Requester};
 use ruma::{OwnedUserId, UserId};
 use serde_json::{Value, json};
@@ -53,8 +53,8 @@ async fn set_profile_field(
     let value = body
         .remove(&key)
         .ok_or_else(|| ApiError::missing_param("The body lacks the field that the address names."))?;
-    let change = api.accounts.set_profile_field(&user_id, &key, value).await;
-    tell_rooms(&api, &user_id, &key, change?).await
+    api.rooms.change_profile(&user_id, &key, Some(value)).await?;
+    Ok(Json(json!({})))
 }
 
 /// `DELETE /_matrix/client/v3/profile/{userId}/{keyName}`
@@ -65,8 +65,8 @@ async fn delete_profile_field(
 ) -> Result<Json<Value>, ApiError> {
     require_own(&requester, &user_id)?;
     requester.refuse_suspended()?;
-    let change = api.accounts.delete_profile_field(&user_id, &key).await;
-    tell_rooms(&api, &user_id, &key, change?).await
+    api.rooms.change_profile(&user_id, &key, None).await?;
+    Ok(Json(json!({})))
 }
 
 fn require_own(requester: &Requester, user_id: &UserId) -> Result<(), ApiError> {
@@ -80,21 +80,4 @@ fn require_own(requester: &Requester, user_id: &UserId) -> Result<(), ApiError> 
 async fn find(api: &ClientApi, user_id: &UserId) -> Result<Profile, ApiError> {
     let profile = api.accounts.profile(user_id).await?;
     profile.ok_or_else(|| ApiError::not_found("There is no such user."))
-}
-
-/// Puts a new name or picture into the user's rooms. The profile is set whatever comes of that: a room that cannot
-/// be told now has the new one with the user's next membership event.
-async fn tell_rooms(
-    api: &ClientApi,
-    user_id: &UserId,
-    key: &str,
-    change: ProfileChange,
-) -> Result<Json<Value>, ApiError> {
-    if change == ProfileChange::Changed
-        && matches!(key, "displayname" | "avatar_url")
-        && let Err(error) = api.rooms.update_profile_in_rooms(user_id).await
-    {
-        tracing::warn!(%error, "a room was not told of a changed profile");
-    }
-    Ok(Json(json!({})))
 }

@@ -71,6 +71,15 @@ impl House {
             yield_now().await;
         }
     }
+
+    async fn assert_known_as_alice(&self) {
+        for room in &self.joined {
+            let head = self.rooms.head(room).await.unwrap().unwrap();
+            let event_id = head.members[&self.alice].event_id.clone();
+            let event = self.rooms.stored(&[event_id]).await.unwrap().remove(0).unwrap();
+            assert!(event.event.content.get().contains("Alice"));
+        }
+    }
 }
 
 fn poll<F: Future>(future: Pin<&mut F>) {
@@ -91,12 +100,27 @@ async fn a_new_name_reaches_all_rooms_though_the_client_hangs_up() {
     house
         .asked_by_one_who_goes_away(rooms.update_profile_in_rooms(alice))
         .await;
-    for room in &house.joined {
-        let head = rooms.head(room).await.unwrap().unwrap();
-        let event_id = head.members[alice].event_id.clone();
-        let event = rooms.stored(&[event_id]).await.unwrap().remove(0).unwrap();
-        assert!(event.event.content.get().contains("Alice"));
+    house.assert_known_as_alice().await;
+}
+
+#[tokio::test]
+async fn a_new_name_reaches_all_rooms_though_the_client_hangs_up_while_it_is_set() {
+    let house = House::new().await;
+    let (rooms, alice) = (&house.rooms, &house.alice);
+    let name = serde_json::json!("Alice");
+    house.backend.hold_commits();
+    {
+        let mut naming = pin!(rooms.change_profile(alice, "displayname", Some(name)));
+        while house.backend.held_commits() == 0 {
+            poll(naming.as_mut());
+            yield_now().await;
+        }
     }
+    house.backend.release_commits();
+    for _ in 0..PATIENCE {
+        yield_now().await;
+    }
+    house.assert_known_as_alice().await;
 }
 
 #[tokio::test]
