@@ -28,16 +28,18 @@ impl Rooms {
     /// The room as the last commit that can be seen left it; `None`: there is no such room here.
     pub async fn head(&self, room_id: &RoomId) -> Result<Option<Arc<RoomHead>>, StoreError> {
         let slot = self.shared.turns.slot(room_id);
-        if let Some(shown) = slot.committed()
-            && !self.is_outdated(&shown.head).await?
-        {
-            return Ok(Some(shown.head));
+        if let Some(shown) = slot.committed() {
+            let row = self.store.get(&HEADS, &(room_id.to_owned(),)).await?;
+            if row == Some(shown.head.row()) {
+                return Ok(Some(shown.head));
+            }
         }
         let loaded = self.load_head(&slot, room_id).await?;
         Ok(loaded.map(|shown| shown.head))
     }
 
-    /// Whether another node has changed the room since. One that the store is still behind of is this node's own.
+    /// Whether another node has changed the room since this tip. A store that is behind of it waits for this node's own
+    /// commits.
     pub(crate) async fn is_outdated(&self, head: &RoomHead) -> Result<bool, StoreError> {
         let row = self.store.get(&HEADS, &(head.room_id.clone(),)).await?;
         Ok(row.is_some_and(|row| {
@@ -55,9 +57,11 @@ impl Rooms {
             Some(shown) => self.catch_up(&shown).await?,
             None => None,
         };
-        let loaded = match caught_up {
-            Some(shown) => Some(shown),
-            None => self.load_all(room_id).await?,
+        let loaded = if caught_up.is_some() {
+            caught_up
+        } else {
+            slot.distrust();
+            self.load_all(room_id).await?
         };
         if let Some(shown) = &loaded {
             slot.publish(shown.clone());

@@ -11,7 +11,7 @@ use crate::{
     head::HOT,
     redact::Redaction,
     send::{Message, StateUpdate},
-    tables::{CURRENT_STATE, MEMBERSHIPS},
+    tables::{CURRENT_STATE, HEADS, MEMBERSHIPS},
 };
 
 struct Cluster {
@@ -223,4 +223,21 @@ async fn what_a_node_has_caught_up_with_is_what_a_new_one_reads() {
             }
         }
     }
+}
+
+/// As when a standby takes over that had not got the last commits.
+#[tokio::test]
+async fn a_node_believes_a_store_that_has_gone_back() {
+    let cluster = Cluster::new("12").await;
+    let key = (cluster.room.clone(),);
+    let before = cluster.store.get(&HEADS, &key).await.unwrap().unwrap();
+    cluster.warm(&cluster.here).await;
+    let mut batch = Batch::new();
+    batch.put(&HEADS, &key, &before);
+    cluster.store.commit(batch).await.unwrap();
+    let head = cluster.here.head(&cluster.room).await.unwrap().unwrap();
+    assert_eq!(head.row(), before);
+    cluster.warm(&cluster.here).await;
+    let head = cluster.here.head(&cluster.room).await.unwrap().unwrap();
+    assert_eq!(head.sequence, before.sequence + 1);
 }
