@@ -9,5 +9,6 @@ mod nodes;
 mod oracle;
 mod pending;
 mod relations;
+mod sizes;
 mod upgrades;
 mod versions;
