@@ -59,7 +59,7 @@ pub use self::{
     profile::{Profile, ProfileChange, ProfileError},
     refresh_token::{RefreshError, Refreshed},
     registration::{NewUser, Registered, RegistrationError, RegistrationRequest},
-    registration_tokens::{RegistrationToken, RegistrationTokenError, RegistrationTokenTerms},
+    registration_tokens::{NewToken, RegistrationToken, RegistrationTokenError, RegistrationTokenTerms},
     secret::Secret,
     session::{AuthError, Session},
     shared_secret::{SharedSecretError, SharedSecretRequest},

@@ -11,6 +11,24 @@ pub const MAX_REGISTRATION_TOKEN_CHARS: usize = 64;
 
 const DEFAULT_CHARS: usize = 16;
 
+/// What a new registration token is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NewToken {
+    /// So.
+    Named(String),
+    /// Something that nobody can guess, of this many characters.
+    Random {
+        /// From 1 to [`MAX_REGISTRATION_TOKEN_CHARS`].
+        chars: usize,
+    },
+}
+
+impl Default for NewToken {
+    fn default() -> Self {
+        Self::Random { chars: DEFAULT_CHARS }
+    }
+}
+
 /// What is stored of a registration token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RegistrationTokenRow {
@@ -89,13 +107,15 @@ impl Accounts {
     /// Makes a registration token; a random one unless given.
     pub async fn create_registration_token(
         &self,
-        token: Option<String>,
+        token: NewToken,
         terms: &RegistrationTokenTerms,
     ) -> Result<RegistrationToken, RegistrationTokenError> {
         let token = match token {
-            Some(token) if is_valid(&token) => token,
-            Some(_) => return Err(RegistrationTokenError::Invalid),
-            None => random::base62(DEFAULT_CHARS)?,
+            NewToken::Named(token) if is_valid(&token) => token,
+            NewToken::Random { chars } if (1..=MAX_REGISTRATION_TOKEN_CHARS).contains(&chars) => {
+                random::base62(chars)?
+            }
+            NewToken::Named(_) | NewToken::Random { .. } => return Err(RegistrationTokenError::Invalid),
         };
         self.check_expiry(terms)?;
         let row = RegistrationTokenRow {

@@ -5,7 +5,7 @@ use axum::{
     extract::State,
     routing::{get, post},
 };
-use gatehouse_accounts::{RegistrationToken, RegistrationTokenTerms};
+use gatehouse_accounts::{NewToken, RegistrationToken, RegistrationTokenTerms};
 use gatehouse_http::{ApiError, JsonBody, JsonObject, Path, Query};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -57,14 +57,16 @@ async fn create_token(
     _administrator: Administrator,
     JsonBody(body): JsonBody<CreateBody>,
 ) -> Result<Json<Value>, ApiError> {
-    if body.length.is_some_and(|length| !(1..=64).contains(&length)) {
-        return Err(ApiError::invalid_param("The `length` of a token is 1 to 64."));
-    }
+    let new = match (body.token, body.length) {
+        (Some(token), _) => NewToken::Named(token),
+        (None, Some(chars)) => NewToken::Random { chars },
+        (None, None) => NewToken::default(),
+    };
     let terms = RegistrationTokenTerms {
         uses_allowed: body.uses_allowed,
         expires_ms: body.expiry_time,
     };
-    let token = api.accounts.create_registration_token(body.token, &terms).await?;
+    let token = api.accounts.create_registration_token(new, &terms).await?;
     Ok(Json(encode(&token)))
 }
 

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::{House, house, house_with, id};
-use crate::{DeviceRequest, RegistrationError, RegistrationTokenTerms, UiaError};
+use crate::{DeviceRequest, NewToken, RegistrationError, RegistrationTokenTerms, UiaError};
 
 fn body(name: &str) -> serde_json::Value {
     json!({ "username": name, "password": "sesame", "auth": { "type": "m.login.dummy" } })
@@ -175,7 +175,7 @@ async fn a_registration_token_is_used_as_often_as_allowed() {
     };
     let token = house
         .accounts
-        .create_registration_token(None, &terms)
+        .create_registration_token(NewToken::default(), &terms)
         .await
         .unwrap()
         .token;
@@ -200,7 +200,7 @@ async fn a_registration_token_for_one_lets_one_of_two_in() {
     };
     house
         .accounts
-        .create_registration_token(Some("one".to_owned()), &terms)
+        .create_registration_token(NewToken::Named("one".to_owned()), &terms)
         .await
         .unwrap();
     let try_one = |name: &str| {
@@ -220,7 +220,7 @@ async fn registration_tokens_have_a_grammar() {
         let terms = RegistrationTokenTerms::default();
         house
             .accounts
-            .create_registration_token(Some(token.to_owned()), &terms)
+            .create_registration_token(NewToken::Named(token.to_owned()), &terms)
             .await
     };
     assert!(make("a.b_c~d-E9").await.is_ok());
@@ -248,4 +248,17 @@ async fn a_password_is_needed() {
         matches!(registered, Err(RegistrationError::MissingPassword)),
         "{registered:?}"
     );
+}
+
+#[tokio::test]
+async fn a_registration_token_is_as_long_as_asked() {
+    let house = house();
+    let terms = RegistrationTokenTerms::default();
+    let make = async |chars| {
+        let new = NewToken::Random { chars };
+        house.accounts.create_registration_token(new, &terms).await
+    };
+    assert_eq!(make(64).await.unwrap().token.len(), 64);
+    assert!(make(0).await.is_err());
+    assert!(make(65).await.is_err());
 }
