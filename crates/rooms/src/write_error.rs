@@ -8,8 +8,9 @@ use thiserror::Error;
 
 use crate::{remote_servers::RemoteError, room_transaction::AppendError};
 
-/// How often an operation is tried when others change the room at the same time.
-pub(crate) const ATTEMPTS: usize = 16;
+/// How often an operation is tried when others change the room at the same time. Where two nodes write to one room all
+/// the time it takes some tens of milliseconds until each has had its turn.
+pub(crate) const ATTEMPTS: usize = 64;
 
 /// Why a room was not changed; nothing was written. The sentences are for the person who asked.
 #[derive(Debug, Clone, Error)]

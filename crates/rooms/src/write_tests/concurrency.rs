@@ -51,21 +51,14 @@ async fn two_servers_over_one_store_lose_and_fork_nothing() {
     for (number, node) in nodes.iter().cycle().take(4).enumerate() {
         let (node, room, alice) = (node.clone(), room.clone(), alice.clone());
         tasks.spawn(async move {
-            let mut sent = 0;
             for count in 0..25 {
-                // Where two nodes fight over one room somebody may be told to try again; nobody is told a lie.
-                sent += usize::from(
-                    node.send(&alice, &room, &message(&format!("{number} {count}")))
-                        .await
-                        .is_ok(),
-                );
+                let message = message(&format!("{number} {count}"));
+                node.send(&alice, &room, &message).await.unwrap();
             }
-            sent
         });
     }
-    let sent: usize = tasks.join_all().await.into_iter().sum();
-    assert!(sent > 50, "{sent} of 100 got through");
-    let total = usize::try_from(before).unwrap() + sent;
+    tasks.join_all().await;
+    let total = usize::try_from(before).unwrap() + 100;
     assert_one_line(&store, &nodes[0], total).await;
 }
 
