@@ -180,8 +180,9 @@ fn top_level_defaults(source: &str) -> Vec<(String, String)> {
 /// The rates that hold when none is configured, by key; the first of a key's limits is its main one.
 fn default_rates(source: &str) -> Vec<(String, String)> {
     let figures = |variant: &str| {
-        let rest = source.split_once(&format!("{variant} => ("))?.1;
-        let (per_second, burst) = rest.split_once(')')?.0.split_once(", ")?;
+        let arms = source.lines().filter_map(|line| line.split_once(" => ("));
+        let mut arms = arms.filter(|(patterns, _)| patterns.split('|').any(|one| one.trim() == variant));
+        let (per_second, burst) = arms.next()?.1.split_once(')')?.0.split_once(", ")?;
         Some(format!("{{ per_second = {per_second}, burst = {burst} }}"))
     };
     let mut rates: Vec<(String, String)> = Vec::new();
@@ -388,7 +389,7 @@ table! {
 
     #[test]
     fn rates_are_found_by_key() {
-        let source = "(Self::Login, \"login\"),\n(Self::LoginFailed, \"login\"),\nSelf::Login => (0.1, 20),\n\
+        let source = "(Self::Login, \"login\"),\n(Self::LoginFailed, \"login\"),\nSelf::Login | Self::Other => (0.1, 20),\n\
                       Self::LoginFailed => (0.05, 5),";
         let rate = "{ per_second = 0.1, burst = 20 }".to_owned();
         assert_eq!(default_rates(source), [("login".to_owned(), rate)]);
