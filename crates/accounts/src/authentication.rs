@@ -1,13 +1,9 @@
 //! Access tokens in the store: who has one, giving one out, revoking it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64},
-};
+use std::sync::{Arc, atomic::AtomicU64};
 
 use gatehouse_store::{Batch, Notice, Range, Topic};
 use ruma::{DeviceId, UserId};
-use tokio::sync::Notify;
 
 use crate::{
     Accounts, Secret, Unavailable,
@@ -19,6 +15,9 @@ use crate::{
 /// How many access tokens a device may have at once: one, and those that a refresh has replaced but that have not
 /// expired yet.
 const MAX_TOKENS_PER_DEVICE: usize = 8;
+
+/// Tokens looked up at once.
+const TOKENS_AT_ONCE: usize = 1_000;
 
 impl Accounts {
     /// Whose access token this is. Nearly always answered from memory.
@@ -44,6 +43,7 @@ impl Accounts {
     }
 
     async fn load_session(&self, digest: Digest) -> Result<Arc<Session>, AuthError> {
+        let end = self.sessions().ends.of(digest);
         let revocations = self.sessions().revocations();
         let token = self
             .get(&ACCESS_TOKENS, &(digest,))
@@ -67,9 +67,9 @@ impl Accounts {
             is_locked: user.locked,
             expires_ms: token.expires_ms,
             noted_ms: AtomicU64::new(0),
-            has_ended: AtomicBool::new(false),
-            end: Notify::new(),
+            end,
         });
+        self.sessions().ends.belongs(digest, &session.user_id);
         self.sessions().insert(digest, &session, revocations);
         Ok(session)
     }
@@ -82,14 +82,36 @@ impl Accounts {
         self.sessions().forget_all();
         while let Some(notice) = watch.next().await {
             match notice {
-                Notice::Everything => self.sessions().forget_all(),
+                Notice::Everything => {
+                    self.sessions().forget_all();
+                    self.end_revoked(None).await;
+                }
                 Notice::Changes(changes) => {
                     for topic in changes.topics.iter() {
                         if let Topic::User(user_id) = topic {
                             self.sessions().forget_user(user_id);
+                            self.end_revoked(Some(user_id)).await;
                         }
                     }
                 }
+            }
+        }
+    }
+
+    /// Ends what waits on sessions of the user, or of everybody, whose tokens another node has revoked.
+    async fn end_revoked(&self, user_id: Option<&UserId>) {
+        for digests in self.sessions().ends.in_use(user_id).chunks(TOKENS_AT_ONCE) {
+            let keys: Vec<_> = digests.iter().map(|digest| (*digest,)).collect();
+            // Where the store cannot tell, the sessions end with the requests that wait.
+            let rows = self
+                .store()
+                .get_many(&ACCESS_TOKENS, &keys)
+                .await
+                .unwrap_or_default();
+            let revoked = digests.iter().zip(rows).filter(|(_, row)| row.is_none());
+            let revoked: Vec<_> = revoked.map(|(digest, _)| *digest).collect();
+            if !revoked.is_empty() {
+                self.sessions().forget(&revoked);
             }
         }
     }

@@ -34,6 +34,7 @@ mod secret;
 mod seen_devices;
 pub mod session;
 mod session_cache;
+mod session_ends;
 pub mod shared_secret;
 mod spent_nonces;
 mod tables;

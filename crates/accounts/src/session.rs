@@ -2,16 +2,15 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    atomic::{AtomicU64, Ordering},
 };
 
 use gatehouse_store::json_value;
 use ruma::{OwnedDeviceId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use tokio::sync::Notify;
 
-use crate::Unavailable;
+use crate::{Unavailable, session_ends::SessionEnd};
 
 /// What is stored of an access token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,24 +39,13 @@ pub struct Session {
     pub(crate) is_locked: bool,
     pub(crate) expires_ms: Option<u64>,
     pub(crate) noted_ms: AtomicU64,
-    pub(crate) has_ended: AtomicBool,
-    pub(crate) end: Notify,
+    pub(crate) end: Arc<SessionEnd>,
 }
 
 impl Session {
-    /// Waits until the session's token is revoked here, for requests that wait long. The session's expiry does not
-    /// count, nor a revocation by another node.
+    /// Waits until the session's token is revoked, for requests that wait long. The session's expiry does not count.
     pub async fn ended(&self) {
-        let mut waiting = std::pin::pin!(self.end.notified());
-        waiting.as_mut().enable();
-        if !self.has_ended.load(Ordering::Acquire) {
-            waiting.await;
-        }
-    }
-
-    pub(crate) fn end(&self) {
-        self.has_ended.store(true, Ordering::Release);
-        self.end.notify_waiters();
+        self.end.wait().await;
     }
 
     /// Whether it is time to note again that the device is in use; at most one caller is told so a minute.

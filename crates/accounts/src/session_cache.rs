@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use ruma::{OwnedUserId, UserId};
 
-use crate::{access_token::Digest, session::Session};
+use crate::{access_token::Digest, session::Session, session_ends::SessionEnds};
 
 /// How many sessions stay in memory: about 30 MB of them.
 const CAPACITY: usize = 100_000;
@@ -21,6 +21,8 @@ const CAPACITY: usize = 100_000;
 pub(crate) struct SessionCache {
     by_digest: Cache<Digest, Arc<Session>>,
     by_user: Mutex<ByUser>,
+    /// What waits on sessions.
+    pub(crate) ends: SessionEnds,
     /// Counts revocations. A session read from the store while one went on may be the one that was revoked.
     revocations: AtomicU64,
 }
@@ -37,6 +39,7 @@ impl SessionCache {
         Self {
             by_digest: Cache::new(CAPACITY),
             by_user: Mutex::default(),
+            ends: SessionEnds::default(),
             revocations: AtomicU64::new(0),
         }
     }
@@ -75,9 +78,8 @@ impl SessionCache {
     pub(crate) fn forget(&self, digests: &[Digest]) {
         self.revocations.fetch_add(1, Ordering::SeqCst);
         for digest in digests {
-            if let Some((_, session)) = self.by_digest.remove(digest) {
-                session.end();
-            }
+            self.by_digest.remove(digest);
+            self.ends.end(digest);
         }
     }
 

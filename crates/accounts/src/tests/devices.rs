@@ -142,3 +142,25 @@ async fn what_waits_on_a_session_learns_of_its_end() {
     waiting.await;
     session.ended().await;
 }
+
+#[tokio::test]
+async fn what_waits_on_a_session_learns_of_its_end_though_the_session_was_read_again() {
+    let house = house();
+    let first = house.user("alice").await;
+    let second = house.login("alice", &DeviceRequest::default()).await;
+    let token = first.access_token.expose();
+    let session = house.accounts.authenticate(token).await.unwrap();
+    let mut waiting = Box::pin(session.ended());
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    let others = [second.device_id];
+    house
+        .accounts
+        .delete_devices(&first.user_id, &others)
+        .await
+        .unwrap();
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    let again = house.accounts.authenticate(token).await.unwrap();
+    house.accounts.log_out(&again).await.unwrap();
+    assert!(waiting.as_mut().poll(&mut context).is_ready());
+}

@@ -62,7 +62,7 @@ async fn a_token_revoked_at_one_node_opens_nothing_at_another() {
     let registered = here.create_user(&alice, Some(&DeviceRequest::default())).await;
     let login = registered.unwrap().login.unwrap();
     let token = login.access_token.expose();
-    there.authenticate(token).await.unwrap();
+    let waiting = there.authenticate(token).await.unwrap();
     let session = here.authenticate(token).await.unwrap();
     here.log_out(&session).await.unwrap();
     let told = tokio::time::timeout(PATIENCE, async {
@@ -71,6 +71,8 @@ async fn a_token_revoked_at_one_node_opens_nothing_at_another() {
         }
     });
     assert!(told.await.is_ok(), "the other node lets the session go on");
+    let ended = tokio::time::timeout(PATIENCE, waiting.ended());
+    assert!(ended.await.is_ok(), "the other node lets those who wait go on waiting");
     nodes.here.stop().await;
     nodes.there.stop().await;
 }
