@@ -10,13 +10,14 @@ use gatehouse_rooms::{
     membership::invite::Directness,
     send::StateUpdate,
 };
-use gatehouse_store::Store;
+use gatehouse_store::{Store, memory::MemoryBackend};
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId, owned_server_name, room_id};
 use serde_json::{Value, json};
 
 use crate::{
     Actor, AliasError, CanonicalAliasError, Config, Directory, NoRemoteDirectories, PublicRoomsQuery,
     PublicationError, RoomVisibility, aliases::MAX_ALIASES_A_ROOM, canonical_alias::CANONICAL_ALIAS,
+    slow_reads::SlowReads,
 };
 
 struct House {
@@ -34,8 +35,11 @@ fn house() -> House {
 }
 
 fn house_with(settings: Config) -> House {
+    house_over(Store::in_memory(), settings)
+}
+
+fn house_over(store: Store, settings: Config) -> House {
     let clock = Clock::manual(1_000);
-    let store = Store::in_memory();
     let accounts = Accounts::new(
         store.clone(),
         gatehouse_accounts::Config::new(owned_server_name!("s")),
@@ -350,6 +354,28 @@ async fn the_list_follows_what_happens_to_its_rooms() {
         .set_visibility(Actor::User(&owner), &second, RoomVisibility::Private);
     hide.await.unwrap();
     assert_eq!(house.listed().await, [first]);
+}
+
+#[tokio::test]
+async fn the_list_is_whole_though_a_client_hung_up_as_it_was_read() {
+    let store = Store::new(Arc::new(SlowReads(MemoryBackend::new())));
+    let (house, owner) = (house_over(store, Config::default()), user("owner"));
+    let mut published = Vec::new();
+    // First when nothing was read yet, then when one room changed.
+    for name in ["First", "Second"] {
+        let room = house.room(&owner, name).await;
+        let set = house
+            .directory
+            .set_visibility(Actor::User(&owner), &room, RoomVisibility::Public);
+        set.await.unwrap();
+        published.insert(0, room);
+        tokio::select! {
+            biased;
+            _ = house.listed() => panic!("the request was to end in the middle"),
+            () = std::future::ready(()) => {}
+        }
+        assert_eq!(house.listed().await, published, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ pub mod public_list;
 pub mod publication;
 mod published_rooms;
 pub mod remote_directories;
+#[cfg(test)]
+mod slow_reads;
 mod tables;
 
 pub use self::{

@@ -41,31 +41,25 @@ impl Directory {
     /// The list as it is now. Only what was touched since the last request is read again.
     pub(crate) async fn published_rooms(&self) -> Result<Arc<PublicList>, StoreError> {
         let mut published = self.published.lock().await;
-        let stale = if let Some(watch) = &mut published.watch {
-            drain(watch)
-        } else {
-            published.watch = Some(self.store.watch());
-            Stale::Everything
-        };
-        let list = match stale {
-            Stale::Rooms(rooms) if rooms.is_empty() => return Ok(Arc::clone(&published.list)),
-            Stale::Rooms(rooms) => self
-                .entries(rooms.into_iter().collect())
-                .await
-                .map(|changes| published.list.with(changes)),
-            Stale::Everything => self.read_all().await,
-        };
-        match list {
-            Ok(list) => {
-                published.list = Arc::new(list);
-                Ok(Arc::clone(&published.list))
+        // Kept out of there until the read is done: when that fails, or its client hangs up, what was drained is not
+        // known any more, and the next request begins anew.
+        let (watch, stale) = match published.watch.take() {
+            Some(mut watch) => {
+                let stale = drain(&mut watch);
+                (watch, stale)
             }
-            Err(error) => {
-                // What was drained is not known any more; begin anew.
-                published.watch = None;
-                Err(error)
+            None => (self.store.watch(), Stale::Everything),
+        };
+        match stale {
+            Stale::Rooms(rooms) if rooms.is_empty() => {}
+            Stale::Rooms(rooms) => {
+                let changes = self.entries(rooms.into_iter().collect()).await?;
+                published.list = Arc::new(published.list.with(changes));
             }
+            Stale::Everything => published.list = Arc::new(self.read_all().await?),
         }
+        published.watch = Some(watch);
+        Ok(Arc::clone(&published.list))
     }
 
     async fn read_all(&self) -> Result<PublicList, StoreError> {
