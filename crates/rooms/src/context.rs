@@ -72,14 +72,15 @@ impl Rooms {
 
         let first = before.last().map_or(event.position, |event| event.position);
         let last = after.last().map_or(event.position, |event| event.position);
+        let shown = view.state_shown_with(last);
         let state = if filter.lazy_load_members {
             let senders = before.iter().chain([&event]).chain(&after);
             let senders = senders.map(|event| event.sender().to_owned()).collect::<Vec<_>>();
-            let mut state = self.state_without_members_at(room_id, last).await?;
-            state.extend(self.members_at(room_id, senders, last).await?);
+            let mut state = self.state_without_members_at(room_id, shown).await?;
+            state.extend(self.members_at(room_id, senders, shown).await?);
             state
         } else {
-            self.state_at(room_id, last).await?
+            self.state_at(room_id, shown).await?
         };
         let state = state
             .into_iter()

@@ -5,7 +5,7 @@ use ruma::{RoomId, UserId};
 
 use crate::{
     Rooms,
-    history_visibility::{Standing, VisibilityTimeline},
+    history_visibility::{Sight, Standing, VisibilityTimeline},
     read_error::ReadError,
 };
 
@@ -33,6 +33,23 @@ impl AsOf {
         match self {
             Self::Now => Position::MAX,
             Self::Left(position) => position,
+        }
+    }
+}
+
+impl RoomView {
+    /// Of when the state is shown with events of which this is the last. One's own bans and invites are seen even where
+    /// nothing else is; with those comes the state that one may look at anyway.
+    pub(crate) fn state_shown_with(&self, last: Position) -> Position {
+        let sight = Sight {
+            position: last,
+            kind: "",
+            state_key: None,
+        };
+        if self.timeline.sees(sight) {
+            last
+        } else {
+            self.as_of.position()
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `event_context.yaml`
 
 use gatehouse_testkit::{started, user::escaped};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn texts(events: &Value) -> Vec<&str> {
     let events = events.as_array().unwrap();
@@ -70,4 +70,37 @@ async fn d05_context_and_event_are_for_those_who_may_see_them() {
         alice.get(&at("event", &room)).await.ok()["content"]["body"],
         "secret"
     );
+}
+
+#[tokio::test]
+async fn d05_the_context_of_a_later_ban_or_invite_has_no_state_of_after_the_leave() {
+    for action in ["ban", "invite"] {
+        let server = started().await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = alice.public_room().await;
+        bob.join(&room).await.ok();
+        bob.leave(&room).await.ok();
+        let secret = json!({ "topic": "secret" });
+        alice.set_state(&room, "m.room.topic", "", secret).await.ok();
+        alice.act_on(action, &room, &bob.id).await.ok();
+        let state = alice.get(&format!("/rooms/{}/state", escaped(&room))).await.ok();
+        let own = state
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|event| event["state_key"] == bob.id.as_str())
+            .unwrap();
+        let event = own["event_id"].as_str().unwrap();
+        for query in ["", "&filter=%7B%22lazy_load_members%22%3Atrue%7D"] {
+            let path = format!(
+                "/rooms/{}/context/{}?limit=4{query}",
+                escaped(&room),
+                escaped(event)
+            );
+            let context = bob.get(&path).await.ok();
+            assert_eq!(context["event"]["event_id"], event);
+            assert!(!context.to_string().contains("secret"), "{action}: {context}");
+            assert!(!context["state"].as_array().unwrap().is_empty());
+        }
+    }
 }
