@@ -78,10 +78,13 @@ impl Rooms {
                 view.timeline.sees(event.sight()) && filter.admits(event.candidate())
             })
             .await?;
-        let state = match stretch.events.first() {
-            Some(first) if filter.lazy_load_members => {
+        // As of the latest event, whichever way the page goes: by then all of them have joined.
+        let latest = stretch.events.iter().map(|event| event.position).max();
+        let state = match latest {
+            Some(latest) if filter.lazy_load_members => {
                 let senders = stretch.events.iter().map(|event| event.sender().to_owned());
-                let members = self.members_at(room_id, senders, first.position).await?;
+                let shown = view.state_shown_with(latest);
+                let members = self.members_at(room_id, senders, shown).await?;
                 self.present(viewer, &view.timeline, members, Detail::State)
                     .await?
             }

@@ -85,6 +85,28 @@ async fn a_filter_chooses_events_and_lazy_loading_their_senders() {
 }
 
 #[tokio::test]
+async fn lazy_loading_forward_has_those_who_joined_on_the_page() {
+    let server = started().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let room = alice.public_room().await;
+    alice.say(&room, "1", "from alice").await;
+    bob.join(&room).await.ok();
+    bob.say(&room, "1", "from bob").await;
+    let filter = json!({ "types": ["m.room.message"], "lazy_load_members": true });
+    for direction in ["b", "f"] {
+        let query = format!("dir={direction}&filter={}", escaped(&filter.to_string()));
+        let page = page(&alice, &room, &query).await;
+        let members = page["state"].as_array().unwrap();
+        let mut members: Vec<_> = members
+            .iter()
+            .map(|event| event["state_key"].as_str().unwrap())
+            .collect();
+        members.sort_unstable();
+        assert_eq!(members, [alice.id.as_str(), bob.id.as_str()], "{direction}");
+    }
+}
+
+#[tokio::test]
 async fn bad_parameters_are_refused() {
     let server = started().await;
     let alice = server.user("alice").await;
