@@ -1,7 +1,7 @@
 //! `GET /initialSync` and `GET /rooms/{roomId}/initialSync`: how things are.
 
 use gatehouse_directory::{PublicationError, RoomVisibility};
-use gatehouse_rooms::{AsOf, history_visibility::VisibilityTimeline, present::Detail, token::Token};
+use gatehouse_rooms::{history_visibility::VisibilityTimeline, present::Detail, token::Token};
 use gatehouse_store::Position;
 use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId, RoomId, events::room::member::MembershipState};
 use serde::Serialize;
@@ -124,13 +124,9 @@ impl Sync {
         let reader = (&*request.user, &*request.device);
         let reading = Reading::new(self, reader, (None, now), &filter).await?;
         let view = self.rooms().view(room, &request.user).await?;
-        let (through, membership) = match view.as_of {
-            AsOf::Now => (now, MembershipState::Join),
-            AsOf::Left(at) => {
-                let membership = view.timeline.membership_at(now).cloned();
-                (at.min(now), membership.unwrap_or(MembershipState::Leave))
-            }
-        };
+        let through = view.as_of.position().min(now);
+        // Who only looks into a world readable room has none.
+        let membership = view.timeline.membership_shown_at(now);
         reading
             .room_as_of(room, &view.timeline, through, membership)
             .await

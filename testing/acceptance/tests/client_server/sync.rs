@@ -412,6 +412,7 @@ async fn a_room_can_be_looked_at_alone() {
     let carol = server.user("carol").await;
     let seen = carol.get(&path).await.ok();
     assert_eq!(text(&seen, "/room_id"), room);
+    assert_eq!(text(&seen, "/membership"), "leave", "who only looks is no member");
     let from = carol.get("/events?timeout=0").await.ok();
     let follow = format!(
         "/events?room_id={}&timeout=30000&from={}",
