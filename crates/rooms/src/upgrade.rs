@@ -286,6 +286,9 @@ fn fit_power_levels(
     old: &RoomHead,
     creators: &[String],
 ) {
+    if version.rules().authorization.integer_power_levels {
+        content.values_mut().for_each(make_numbers);
+    }
     if version.rules().authorization.explicitly_privilege_room_creators {
         if let Some(CanonicalJsonValue::Object(users)) = content.get_mut("users") {
             users.retain(|user, _| !creators.contains(user));
@@ -303,6 +306,19 @@ fn fit_power_levels(
         if let CanonicalJsonValue::Object(users) = users {
             users.insert(creator.to_string(), CanonicalJsonValue::Integer(Int::from(100)));
         }
+    }
+}
+
+/// Levels that are strings, as they may be up to version 9, become the numbers that they stand for.
+fn make_numbers(level: &mut CanonicalJsonValue) {
+    match level {
+        CanonicalJsonValue::String(text) => {
+            if let Some(number) = text.trim().parse().ok().and_then(Int::new) {
+                *level = CanonicalJsonValue::Integer(number);
+            }
+        }
+        CanonicalJsonValue::Object(levels) => levels.values_mut().for_each(make_numbers),
+        _ => {}
     }
 }
 

@@ -83,3 +83,23 @@ async fn a_moderator_who_may_upgrade_a_room_takes_all_of_it_along_and_gains_no_p
     assert_eq!(head.power_levels().of_user(&bob), 50);
     assert_eq!(head.power_levels().of_user(&alice), 100);
 }
+
+/// Up to version 9 a level may be a string, and from version 10 on it must not.
+#[tokio::test]
+async fn levels_that_are_strings_are_numbers_in_the_new_room() {
+    let rooms = rooms(&Store::in_memory());
+    let alice = user("alice");
+    let version = |name: &str| name.parse::<RoomVersion>().unwrap();
+    let mut asked = request(version("9"), Preset::PublicChat);
+    asked.power_level_content_override =
+        content(r#"{"ban":" 60 ","users":{"@alice:s":"100","@bob:s":"50"},"events":{"m.room.name":"70"}}"#);
+    let room = rooms.create(&alice, &asked, None).await.unwrap();
+    for new in ["10", "12"] {
+        let replacement = rooms.upgrade(&alice, &room, version(new), &[], None).await;
+        let head = rooms.head(&replacement.unwrap()).await.unwrap().unwrap();
+        let levels = head.power_levels();
+        assert_eq!((levels.ban, levels.of_user(&user("bob"))), (60, 50));
+        assert_eq!(levels.to_set_state("m.room.name"), 70);
+        assert!(levels.of_user(&alice) >= 100);
+    }
+}
