@@ -1,19 +1,36 @@
 //! Closing an account for good.
 
-use gatehouse_store::{Batch, Topic};
-use ruma::UserId;
+use gatehouse_store::{Batch, Direction, Range, Topic};
+use ruma::{OwnedUserId, UserId};
 
 use crate::{
     Accounts, Unavailable, UserError,
     accounts::ATTEMPTS,
-    tables::{PROFILES, USERS},
+    tables::{LEAVING, PROFILES, USERS},
 };
 
 impl Accounts {
     /// Deactivates a user: tokens, devices, password and profile go, in one commit; the name stays taken. That the
-    /// user leaves their rooms is for the caller to see to. Doing it twice is fine.
+    /// user leaves their rooms is for the caller to see to, and to confirm with [`Self::has_left`]. Doing it twice is
+    /// fine.
     pub async fn deactivate_user(&self, user_id: &UserId) -> Result<(), UserError> {
         self.close_account(user_id, false).await
+    }
+
+    /// Deactivated users who may still be in rooms, as after a crash; so many at most.
+    pub async fn leaving_users(&self, limit: usize) -> Result<Vec<OwnedUserId>, Unavailable> {
+        let rows = self
+            .store()
+            .scan(&LEAVING, &Range::all(), Direction::Forward, limit)
+            .await?;
+        Ok(rows.into_iter().map(|((user_id,), ())| user_id).collect())
+    }
+
+    /// A deactivated user is in no room any more.
+    pub async fn has_left(&self, user_id: &UserId) -> Result<(), Unavailable> {
+        let mut batch = Batch::new();
+        batch.delete(&LEAVING, &(user_id.to_owned(),));
+        self.commit(batch).await.map(|_| ())
     }
 
     /// Deactivates a user, and erases them if that is wanted.
@@ -29,6 +46,7 @@ impl Accounts {
             deactivated.admin = false;
             batch.put(&USERS, &key, &deactivated);
             batch.delete(&PROFILES, &key);
+            batch.put(&LEAVING, &key, &());
             if erase {
                 self.put_erasure(&mut batch, user_id).await?;
             }

@@ -15,6 +15,9 @@ pub(crate) const USERS: Table<(OwnedUserId,), UserRow> = Table::new("accounts.us
 /// Users who were deactivated and want what they wrote to be forgotten.
 pub(crate) const ERASED: Table<(OwnedUserId,), ()> = Table::new("accounts.erased");
 
+/// Users who were deactivated and may not have left their rooms yet.
+pub(crate) const LEAVING: Table<(OwnedUserId,), ()> = Table::new("accounts.leaving");
+
 /// A device of a user: one login.
 pub(crate) const DEVICES: Table<(OwnedUserId, OwnedDeviceId), DeviceRow> = Table::new("accounts.devices");
 

@@ -12,6 +12,9 @@ const LAST_SEEN_EVERY: Duration = Duration::from_mins(1);
 /// How often old transaction ids are forgotten.
 const TRANSACTIONS_EVERY: Duration = Duration::from_mins(10);
 
+/// How often it is tried to take the deactivated out of rooms that they could not leave.
+const DEACTIVATIONS_EVERY: Duration = Duration::from_mins(10);
+
 /// Starts the tasks.
 pub(crate) fn spawn(tasks: &mut JoinSet<()>, engines: &Engines, stop: &CancellationToken) {
     let (accounts, stopped) = (engines.accounts.clone(), stop.clone());
@@ -26,6 +29,17 @@ pub(crate) fn spawn(tasks: &mut JoinSet<()>, engines: &Engines, stop: &Cancellat
     tasks.spawn(async move {
         while wait(TRANSACTIONS_EVERY, &stopped).await {
             while let Ok(true) = rooms.forget_old_transactions().await {}
+        }
+    });
+    let (rooms, stopped) = (engines.rooms.clone(), stop.clone());
+    tasks.spawn(async move {
+        loop {
+            if let Err(error) = rooms.finish_deactivations().await {
+                tracing::warn!(%error, "a deactivated user could not be taken out of a room");
+            }
+            if !wait(DEACTIVATIONS_EVERY, &stopped).await {
+                return;
+            }
         }
     });
 }

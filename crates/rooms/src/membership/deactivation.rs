@@ -7,6 +7,9 @@ use thiserror::Error;
 
 use crate::{Rooms, WriteError};
 
+/// Users whose deactivation is finished before others are looked for.
+const AT_ONCE: usize = 100;
+
 /// Why an account was not closed, or not wholly.
 #[derive(Debug, Clone, Error)]
 pub enum DeactivationError {
@@ -37,8 +40,28 @@ impl Rooms {
         } else {
             accounts.deactivate_user(user_id).await?;
         }
-        self.leave_all(user_id)
+        self.leave_for_good(user_id)
             .await
             .map_err(DeactivationError::StillInRooms)
+    }
+
+    /// Takes those out of their rooms who were deactivated when the server ended or a room could not be left.
+    pub async fn finish_deactivations(&self) -> Result<(), WriteError> {
+        loop {
+            let leaving = self.shared.accounts.leaving_users(AT_ONCE).await?;
+            let mut outcome = Ok(());
+            for user_id in &leaving {
+                // One who cannot leave yet does not keep the others.
+                outcome = outcome.and(self.leave_for_good(user_id).await);
+            }
+            if outcome.is_err() || leaving.len() < AT_ONCE {
+                return outcome;
+            }
+        }
+    }
+
+    async fn leave_for_good(&self, user_id: &UserId) -> Result<(), WriteError> {
+        self.leave_all(user_id).await?;
+        Ok(self.shared.accounts.has_left(user_id).await?)
     }
 }

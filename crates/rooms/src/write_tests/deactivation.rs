@@ -136,3 +136,16 @@ async fn somebody_who_deactivates_and_hangs_up_is_in_no_room() {
     }
     assert!(rooms.joined_rooms(bob).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn somebody_deactivated_when_the_server_ended_leaves_when_it_is_back() {
+    let house = House::new("public").await;
+    let (rooms, bob) = (&house.rooms, &house.bob);
+    rooms.join(bob, &house.room, &Join::default()).await.unwrap();
+    // All that was done before the end.
+    rooms.shared.accounts.deactivate_user(bob).await.unwrap();
+    let back = super::house::rooms(&Store::new(house.backend.clone()));
+    back.finish_deactivations().await.unwrap();
+    assert!(back.joined_rooms(bob).await.unwrap().is_empty());
+    assert!(back.shared.accounts.leaving_users(1).await.unwrap().is_empty());
+}

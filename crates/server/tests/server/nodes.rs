@@ -72,7 +72,10 @@ async fn a_token_revoked_at_one_node_opens_nothing_at_another() {
     });
     assert!(told.await.is_ok(), "the other node lets the session go on");
     let ended = tokio::time::timeout(PATIENCE, waiting.ended());
-    assert!(ended.await.is_ok(), "the other node lets those who wait go on waiting");
+    assert!(
+        ended.await.is_ok(),
+        "the other node lets those who wait go on waiting"
+    );
     nodes.here.stop().await;
     nodes.there.stop().await;
 }
