@@ -83,6 +83,12 @@ impl Sync {
         let mut data = sort_account_data(&reading, data);
         let with_data: HashSet<OwnedRoomId> = data.of_rooms.keys().cloned().collect();
         let list = reading.room_list(extent, &with_data).await?;
+        for shown in &list.shown {
+            if let Some(whole) = reading.whole_room_data(shown).await? {
+                let mut whole = sort_account_data(&reading, whole);
+                data.of_rooms.extend(whole.of_rooms.remove_entry(shown.room()));
+            }
+        }
 
         let response = Response {
             next_batch: Token::after(now),
@@ -151,6 +157,25 @@ fn sort_account_data(reading: &Reading<'_>, data: Vec<AccountData>) -> SortedAcc
 }
 
 impl Reading<'_> {
+    /// All of the user's own data of a room that was joined since the last sync: what was set while the user was not
+    /// in it was not told.
+    async fn whole_room_data(&self, shown: &Shown) -> Result<Option<Vec<AccountData>>, SyncError> {
+        let is_whole = matches!(
+            shown.view,
+            View::Joined {
+                state: StateWanted::Full,
+                ..
+            }
+        );
+        if !is_whole || self.since.is_none() {
+            return Ok(None);
+        }
+        let accounts = self.sync.accounts();
+        let mut data = accounts.room_account_data(self.user, shown.room()).await?;
+        data.retain(|data| data.position <= self.now);
+        Ok(Some(data))
+    }
+
     /// The `rooms` of a response.
     async fn rooms(
         &self,

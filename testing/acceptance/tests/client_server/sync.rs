@@ -422,3 +422,24 @@ async fn a_room_can_be_looked_at_alone() {
     let (page, _) = tokio::join!(carol.get(&follow), alice.say(&room, "3", "public"));
     assert_eq!(bodies(list(&page.ok(), "/chunk")), ["public"]);
 }
+
+#[tokio::test]
+async fn who_joins_is_told_of_data_set_for_the_room_before() {
+    let server = started().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let room = alice.public_room().await;
+    let begin = bob.sync("", 0).await;
+    let path = format!("/user/{}/rooms/{}/tags/u.work", escaped(&bob.id), escaped(&room));
+    bob.put(&path, json!({ "order": 0.5 })).await.ok();
+    let before = bob.sync(text(&begin, "/next_batch"), 0).await;
+    bob.join(&room).await.ok();
+    let joined = bob.sync(text(&before, "/next_batch"), 0).await;
+    let data = &joined["rooms"]["join"][&room]["account_data"]["events"];
+    let tags = json!([{ "type": "m.tag", "content": { "tags": { "u.work": { "order": 0.5 } } } }]);
+    assert_eq!(*data, tags);
+    bob.leave(&room).await.ok();
+    bob.join(&room).await.ok();
+    let stayed = bob.sync(text(&joined, "/next_batch"), 0).await;
+    let data = &stayed["rooms"]["join"][&room]["account_data"]["events"];
+    assert_eq!(*data, json!([]), "the client has it");
+}
