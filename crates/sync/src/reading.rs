@@ -148,6 +148,17 @@ impl<'a> Reading<'a> {
         Ok(data)
     }
 
+    /// All of the user's own data of a room.
+    pub(crate) async fn room_data(
+        &self,
+        room: &RoomId,
+    ) -> Result<Vec<gatehouse_accounts::AccountData>, SyncError> {
+        let accounts = self.sync.accounts();
+        let mut data = accounts.room_account_data(self.user, room).await?;
+        data.retain(|data| data.position <= self.now);
+        Ok(data)
+    }
+
     /// Whether anything about the user changed after `since`, up to now.
     pub(crate) async fn user_changed(&self, since: Position) -> Changed {
         let follower = self.sync.follower();

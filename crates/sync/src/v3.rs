@@ -170,10 +170,7 @@ impl Reading<'_> {
         if !is_whole || self.since.is_none() {
             return Ok(None);
         }
-        let accounts = self.sync.accounts();
-        let mut data = accounts.room_account_data(self.user, shown.room()).await?;
-        data.retain(|data| data.position <= self.now);
-        Ok(Some(data))
+        self.room_data(shown.room()).await.map(Some)
     }
 
     /// The `rooms` of a response.

@@ -228,7 +228,10 @@ impl Reading<'_> {
 
     /// The user's own data of a room, or of none.
     async fn own_data(&self, room: Option<&RoomId>) -> Result<Vec<RawEvent>, SyncError> {
-        let data = self.account_data().await?;
+        let data = match room {
+            Some(room) => self.room_data(room).await?,
+            None => self.account_data().await?,
+        };
         Ok(data
             .into_iter()
             .filter(|data| data.room_id.as_deref() == room)
