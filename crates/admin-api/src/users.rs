@@ -6,7 +6,7 @@ use axum::{
     routing::{get, post},
 };
 use gatehouse_accounts::{Accounts, NewUser, Profile, Secret, User, UserMark};
-use gatehouse_http::{ApiError, JsonBody, Path, Query};
+use gatehouse_http::{ApiError, JsonBody, OptionalJsonBody, Path, Query};
 use gatehouse_rooms::DeactivationError;
 use http::StatusCode;
 use ruma::{OwnedUserId, UserId};
@@ -169,7 +169,7 @@ async fn change(api: &AdminApi, user_id: &OwnedUserId, body: &PutBody) -> Result
         }
     }
     if body.deactivated == Some(true) {
-        close_account(api, user_id).await?;
+        close_account(api, user_id, false).await?;
     }
     Ok(())
 }
@@ -178,9 +178,9 @@ async fn set_profile(api: &AdminApi, user_id: &UserId, key: &str, value: String)
     Ok(api.rooms.change_profile(user_id, key, Some(value.into())).await?)
 }
 
-/// Deactivates a user, who then leaves their rooms.
-async fn close_account(api: &AdminApi, user_id: &UserId) -> Result<(), ApiError> {
-    match api.rooms.deactivate(user_id, false).await {
+/// Deactivates a user, who then leaves their rooms; `erase`: and whose words are forgotten.
+async fn close_account(api: &AdminApi, user_id: &UserId, erase: bool) -> Result<(), ApiError> {
+    match api.rooms.deactivate(user_id, erase).await {
         Ok(()) => {}
         Err(DeactivationError::StillInRooms(error)) => {
             tracing::warn!(%error, "a deactivated user could not be taken out of a room");
@@ -224,13 +224,19 @@ async fn set_admin(
     Ok(Json(json!({})))
 }
 
+#[derive(Deserialize)]
+struct DeactivateBody {
+    erase: Option<bool>,
+}
+
 /// `POST /_synapse/admin/v1/deactivate/{userId}`
 async fn deactivate(
     State(api): State<AdminApi>,
     _administrator: Administrator,
     Path(user_id): Path<OwnedUserId>,
+    OptionalJsonBody(body): OptionalJsonBody<DeactivateBody>,
 ) -> Result<Json<Value>, ApiError> {
-    close_account(&api, &user_id).await?;
+    close_account(&api, &user_id, body.erase.unwrap_or(false)).await?;
     Ok(Json(json!({ "id_server_unbind_result": "success" })))
 }
 

@@ -1,31 +1,9 @@
-//! Accounts that an administrator has suspended or locked, and what they may still change (T34).
+//! Accounts that an administrator has suspended, locked or closed, and what they may still change (T34).
 
-use std::fmt::Write;
-
-use gatehouse_testkit::{Answer, TestServer, User, server::SHARED_SECRET, started, user::escaped};
-use hmac::{Hmac, KeyInit, Mac};
+use gatehouse_testkit::{Answer, User, started, user::escaped};
 use serde_json::{Value, json};
-use sha1::Sha1;
 
-/// An administrator, made with the shared secret.
-async fn administrator(server: &TestServer) -> User<'_> {
-    let path = "/_synapse/admin/v1/register";
-    let nonce = server.request("GET", path, None).await.ok()["nonce"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let mut mac = Hmac::<Sha1>::new_from_slice(SHARED_SECRET.as_bytes()).unwrap();
-    mac.update(format!("{nonce}\0root\0password of root\0admin").as_bytes());
-    let mut proof = String::new();
-    for byte in mac.finalize().into_bytes() {
-        // Writing into a `String` cannot fail.
-        _ = write!(proof, "{byte:02x}");
-    }
-    let body = json!({
-        "nonce": nonce, "username": "root", "password": "password of root", "admin": true, "mac": proof,
-    });
-    User::from_login(server, &server.request("POST", path, Some(&body)).await.ok())
-}
+use crate::shared_secret::administrator;
 
 /// Every request that changes a room, but for leaving it and for redacting what one sent oneself.
 async fn writes(user: &User<'_>, room: &str, event: &str) -> Vec<Answer> {
@@ -99,4 +77,23 @@ async fn t34_the_locked_may_do_nothing_and_are_not_logged_out() {
         .await
         .ok();
     bob.say(&room, "2", "free again").await;
+}
+
+#[tokio::test]
+async fn an_administrator_may_have_what_a_user_wrote_forgotten() {
+    let server = started().await;
+    let administrator = administrator(&server).await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let room = alice.public_room().await;
+    bob.join(&room).await.ok();
+    let said = bob.say(&room, "1", "his secret").await;
+    let path = format!("/_synapse/admin/v1/deactivate/{}", escaped(&bob.id));
+    administrator
+        .request("POST", &path, Some(&json!({ "erase": true })))
+        .await
+        .ok();
+    let later = server.user("carol").await;
+    later.join(&room).await.ok();
+    let event = format!("/rooms/{}/event/{}", escaped(&room), escaped(&said));
+    assert_eq!(later.get(&event).await.ok()["content"], json!({}));
 }
