@@ -84,6 +84,14 @@ impl RelationsQuery {
             && self.kind.as_ref().is_none_or(|kind| *kind == row.kind)
     }
 
+    /// The point just past an event in the direction of the query.
+    fn token_past(&self, position: Position) -> Token {
+        match self.direction {
+            Direction::Forward => Token::after(position),
+            Direction::Backward => Token::before(position),
+        }
+    }
+
     /// The positions between the tokens, both included.
     fn bounds(&self) -> (Position, Position) {
         let (after, through) = match self.direction {
@@ -112,14 +120,15 @@ impl Rooms {
             .filter(|event| view.sees(event.sight()))
             .ok_or(ReadError::EventNotFound)?;
 
-        let candidates = match query.recursion {
+        let (candidates, rest) = match query.recursion {
             Recursion::Direct => self.direct_relations(room_id, parent, query).await?,
-            Recursion::Followed => self.followed_relations(room_id, parent, query).await?,
+            Recursion::Followed => (self.followed_relations(room_id, parent, query).await?, None),
         };
         let limit = query.limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
         let (events, next_batch) = self
             .visible_page(room_id, &view, candidates, query, limit)
             .await?;
+        let next_batch = next_batch.or(rest);
         Ok(RelationsPage {
             chunk: self.present(viewer, &view, events, Detail::Timeline).await?,
             next_batch,
@@ -143,10 +152,7 @@ impl Rooms {
                     continue;
                 }
                 if page.len() == limit {
-                    let next = page.last().map(|last| match query.direction {
-                        Direction::Forward => Token::after(last.position),
-                        Direction::Backward => Token::before(last.position),
-                    });
+                    let next = page.last().map(|last| query.token_past(last.position));
                     return Ok((page, next));
                 }
                 page.push(event);
@@ -155,16 +161,20 @@ impl Rooms {
         Ok((page, None))
     }
 
+    /// Those that the query admits among the next relations, and where the rest begins when there may be one.
     async fn direct_relations(
         &self,
         room_id: &RoomId,
         parent: &EventId,
         query: &RelationsQuery,
-    ) -> Result<Vec<Relation>, StoreError> {
+    ) -> Result<(Vec<Relation>, Option<Token>), StoreError> {
         let rows = self
             .relations_of(room_id, parent, query.bounds(), query.direction, MAX_SCANNED)
             .await?;
-        Ok(rows.into_iter().filter(|(_, row)| query.admits(row)).collect())
+        let last = rows.last().filter(|_| rows.len() == MAX_SCANNED);
+        let rest = last.map(|(position, _)| query.token_past(*position));
+        let admitted = rows.into_iter().filter(|(_, row)| query.admits(row));
+        Ok((admitted.collect(), rest))
     }
 
     /// Everything below the parent, in the order of the query; what relates along two ways appears once.

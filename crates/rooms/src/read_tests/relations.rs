@@ -1,6 +1,6 @@
 //! Relations, threads, and what is bundled.
 
-use gatehouse_store::Direction;
+use gatehouse_store::{Batch, Direction};
 use ruma::{EventId, RoomId};
 use serde_json::{Value, json};
 
@@ -8,6 +8,7 @@ use super::fixture::{House, ids, shown, user, viewer};
 use crate::{
     ReadError,
     relations::{Recursion, RelationsQuery, threads::Include},
+    tables::{RELATIONS, RelationRow},
 };
 
 fn related(rel_type: &str, to: &EventId) -> Value {
@@ -180,6 +181,49 @@ async fn relations_are_paged_and_filtered() {
     })
     .await;
     assert!(other.chunk.is_empty());
+}
+
+#[tokio::test]
+async fn what_lies_behind_thousands_of_other_relations_is_reached() {
+    let house = House::new();
+    let owner = user("owner");
+    let room = house.room(&owner).await;
+    let event = house.say(&room, &owner, "x").await;
+    let wanted = house
+        .send(&room, &owner, "m.room.message", related("m.thread", &event))
+        .await;
+    let row = RelationRow {
+        rel_type: "m.annotation".to_owned(),
+        kind: "m.reaction".to_owned(),
+        event_id: event.clone(),
+        sender: owner.clone(),
+    };
+    let mut batch = Batch::new();
+    for _ in 0..6_000 {
+        let position = batch.next_position();
+        batch.put(&RELATIONS, &(room.clone(), event.clone(), position), &row);
+    }
+    house.rooms.store.commit(batch).await.unwrap();
+    let mut query = RelationsQuery {
+        rel_type: Some("m.thread".to_owned()),
+        ..query()
+    };
+    let page = |query: RelationsQuery| {
+        let (house, room, event, owner) = (&house, &room, &event, &owner);
+        async move {
+            house
+                .rooms
+                .relations(viewer(owner), room, event, &query)
+                .await
+                .unwrap()
+        }
+    };
+    let first = page(query.clone()).await;
+    assert!(first.chunk.is_empty());
+    query.from = Some(first.next_batch.unwrap());
+    let second = page(query).await;
+    assert_eq!(ids(&second.chunk), [wanted]);
+    assert_eq!(second.next_batch, None);
 }
 
 #[tokio::test]
