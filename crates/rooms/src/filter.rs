@@ -2,7 +2,7 @@
 
 use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use thiserror::Error;
 
 /// Which events of which rooms to return (client-server API, `RoomEventFilter`; an `EventFilter` is one without the
@@ -68,19 +68,15 @@ pub struct Candidate<'a> {
 }
 
 impl RoomEventFilter {
-    /// Reads the value of a `filter` query parameter.
+    /// Reads the value of a `filter` query parameter. What is null is not set, as in the filter of a sync.
     pub fn parse(text: &str) -> Result<Self, InvalidFilter> {
-        // serde would take the fields from an array, too.
-        if text.trim_start().starts_with('[') {
-            return Err(InvalidFilter::NotAFilter("it is an array".to_owned()));
-        }
-        serde_json::from_str(text).map_err(|error| {
-            if error.is_data() {
-                InvalidFilter::NotAFilter(error.to_string())
-            } else {
-                InvalidFilter::NotJson
-            }
-        })
+        let mut value: Value = serde_json::from_str(text).map_err(|_| InvalidFilter::NotJson)?;
+        let Some(fields) = value.as_object_mut() else {
+            // serde would take the fields from an array, too.
+            return Err(InvalidFilter::NotAFilter("it is not an object".to_owned()));
+        };
+        fields.retain(|_, field| !field.is_null());
+        serde_json::from_value(value).map_err(|error| InvalidFilter::NotAFilter(error.to_string()))
     }
 
     /// Whether events of this room may pass at all.

@@ -107,6 +107,20 @@ async fn lazy_loading_forward_has_those_who_joined_on_the_page() {
 }
 
 #[tokio::test]
+async fn null_in_a_filter_is_the_same_as_absent() {
+    let server = started().await;
+    let alice = server.user("alice").await;
+    let room = alice.public_room().await;
+    alice.say(&room, "1", "x").await;
+    let filter = json!({
+        "limit": null, "types": ["m.room.message"], "not_types": null, "senders": null, "not_senders": null,
+        "rooms": null, "not_rooms": null, "contains_url": null, "lazy_load_members": null,
+    });
+    let query = format!("dir=b&filter={}", escaped(&filter.to_string()));
+    assert_eq!(texts(&page(&alice, &room, &query).await), ["x"]);
+}
+
+#[tokio::test]
 async fn bad_parameters_are_refused() {
     let server = started().await;
     let alice = server.user("alice").await;
