@@ -1,5 +1,6 @@
 //! Reads over a store in memory: what is shown, and to whom.
 
+mod costs;
 mod fixture;
 mod history;
 mod relations;

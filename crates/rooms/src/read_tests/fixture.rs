@@ -44,8 +44,11 @@ pub(super) fn shown(event: &ClientEvent) -> Value {
 
 impl House {
     pub(super) fn new() -> Self {
+        Self::over(Store::in_memory())
+    }
+
+    pub(super) fn over(store: Store) -> Self {
         let clock = Clock::manual(1_000_000);
-        let store = Store::in_memory();
         let accounts = Accounts::new(
             store.clone(),
             gatehouse_accounts::Config::new(owned_server_name!("s")),

@@ -15,6 +15,8 @@ use crate::{
     tables::{RELATED, RelationRow},
 };
 
+/// Events whose relations are read at the same time: bounds the memory of a page and its share of the store.
+const AT_ONCE: usize = 20;
 /// Relations of one event that are looked at, the latest first; a longer thread counts as this long.
 const MAX_SCANNED: usize = 1_000;
 /// Events that a bundle of references lists, the latest.
@@ -85,7 +87,7 @@ impl Rooms {
                 Some(()) if event.state_key().is_none() => self.outline(viewer, view, event).await.map(Some),
                 _ => Ok(None),
             });
-        let outlines: Vec<Option<Outline>> = try_join_all(outlines).await?;
+        let outlines: Vec<Option<Outline>> = a_few_at_once(outlines).await?;
 
         let mut bundles = Vec::with_capacity(events.len());
         for (event, outline) in events.iter().zip(outlines) {
@@ -169,6 +171,20 @@ impl Rooms {
             thread,
             reference,
         }))
+    }
+}
+
+/// The results of these, in order.
+async fn a_few_at_once<T, F: Future<Output = Result<T, StoreError>>>(
+    mut reads: impl Iterator<Item = F>,
+) -> Result<Vec<T>, StoreError> {
+    let mut results = Vec::new();
+    loop {
+        let some: Vec<F> = reads.by_ref().take(AT_ONCE).collect();
+        if some.is_empty() {
+            return Ok(results);
+        }
+        results.extend(try_join_all(some).await?);
     }
 }
 
