@@ -114,7 +114,8 @@ impl Rooms {
         parent: &EventId,
         query: &RelationsQuery,
     ) -> Result<RelationsPage, ReadError> {
-        let view = self.view(room_id, viewer.user).await?.timeline;
+        // To a stranger, any event is one that does not exist.
+        let view = self.visibility_timeline(room_id, viewer.user).await?;
         self.event_in_room(room_id, parent)
             .await?
             .filter(|event| view.sees(event.sight()))
