@@ -119,3 +119,84 @@ async fn session_of_a_guests_upgrade_gives_no_other_name() {
     register(&server, second).await.refused(400, "M_USER_IN_USE");
     alice.get("/account/whoami").await.ok();
 }
+
+#[tokio::test]
+async fn t33_guests_make_no_rooms_and_invite_nobody() {
+    let server = started().await;
+    let (alice, guest) = (server.user("alice").await, server.guest().await);
+    let welcome = json!({ "type": "m.room.guest_access", "content": { "guest_access": "can_join" } });
+    let room = alice
+        .create_room(json!({ "preset": "public_chat", "initial_state": [welcome] }))
+        .await;
+    guest.join(&room).await.ok();
+    guest
+        .post("/createRoom", json!({}))
+        .await
+        .refused(403, "M_GUEST_ACCESS_FORBIDDEN");
+    for action in ["invite", "kick", "ban", "unban"] {
+        guest
+            .act_on(action, &room, &alice.id)
+            .await
+            .refused(403, "M_GUEST_ACCESS_FORBIDDEN");
+    }
+    guest
+        .set_state(&room, "m.room.topic", "", json!({ "topic": "mine" }))
+        .await
+        .refused(403, "M_GUEST_ACCESS_FORBIDDEN");
+    assert_eq!(
+        guest.get("/joined_rooms").await.ok(),
+        json!({ "joined_rooms": [room] })
+    );
+}
+
+#[tokio::test]
+async fn guests_speak_and_read_and_call_themselves_something_in_rooms_open_to_them() {
+    let server = started().await;
+    let (alice, guest) = (server.user("alice").await, server.guest().await);
+    let welcome = json!({ "type": "m.room.guest_access", "content": { "guest_access": "can_join" } });
+    let room = alice
+        .create_room(json!({ "preset": "public_chat", "initial_state": [welcome] }))
+        .await;
+    guest.join(&room).await.ok();
+    let said = guest.say(&room, "1", "hello").await;
+    let path = format!("/rooms/{}", gatehouse_testkit::user::escaped(&room));
+    guest.get(&format!("{path}/messages?dir=b")).await.ok();
+    guest.get(&format!("{path}/members")).await.ok();
+    guest.whole_state(&room).await;
+    let profile = format!(
+        "/profile/{}/displayname",
+        gatehouse_testkit::user::escaped(&guest.id)
+    );
+    guest
+        .put(&profile, json!({ "displayname": "A guest" }))
+        .await
+        .ok();
+    let sync = alice.sync("", 0).await;
+    let timeline = sync["rooms"]["join"][&room]["timeline"]["events"]
+        .as_array()
+        .unwrap();
+    assert!(timeline.iter().any(|event| event["event_id"] == said), "{sync}");
+    guest.leave(&room).await.ok();
+}
+
+#[tokio::test]
+async fn guests_leave_when_a_room_closes_to_them() {
+    let server = started().await;
+    let (alice, guest) = (server.user("alice").await, server.guest().await);
+    let welcome = json!({ "type": "m.room.guest_access", "content": { "guest_access": "can_join" } });
+    let room = alice
+        .create_room(json!({ "preset": "public_chat", "initial_state": [welcome] }))
+        .await;
+    guest.join(&room).await.ok();
+    alice
+        .set_state(
+            &room,
+            "m.room.guest_access",
+            "",
+            json!({ "guest_access": "forbidden" }),
+        )
+        .await
+        .ok();
+    guest.leave(&room).await.ok();
+    guest.join(&room).await.refused(403, "M_GUEST_ACCESS_FORBIDDEN");
+}

@@ -1,17 +1,25 @@
 //! The client-server API, by page of the specification. One binary, so that it links once.
 
 #[cfg(test)]
+mod account_data;
+#[cfg(test)]
 mod account_deactivation;
 #[cfg(test)]
 mod account_moderation;
 #[cfg(test)]
 mod banning;
 #[cfg(test)]
+mod capabilities;
+#[cfg(test)]
 mod create_room;
+#[cfg(test)]
+mod device_management;
 #[cfg(test)]
 mod directory;
 #[cfg(test)]
 mod event_context;
+#[cfg(test)]
+mod filter;
 #[cfg(test)]
 mod guest_access;
 #[cfg(test)]
@@ -36,6 +44,8 @@ mod logout;
 mod message_pagination;
 #[cfg(test)]
 mod password_management;
+#[cfg(test)]
+mod profile;
 #[cfg(test)]
 mod redaction;
 #[cfg(test)]
@@ -67,6 +77,12 @@ mod space_hierarchy;
 #[cfg(test)]
 mod sync;
 #[cfg(test)]
+mod tags;
+#[cfg(test)]
 mod uia;
+#[cfg(test)]
+mod versions;
+#[cfg(test)]
+mod wellknown;
 #[cfg(test)]
 mod whoami;
