@@ -125,6 +125,59 @@ async fn registration_counts_by_address_whatever_the_path() {
     .await;
 }
 
+/// A server behind a proxy, and a request that reached the proxy from this address.
+async fn from(server: &TestServer, address: &str, path: &str, body: &Value) -> u16 {
+    let request = server.http().post(format!("{}{path}", server.base()));
+    let answer = request.header("x-forwarded-for", address).json(body).send().await;
+    answer.unwrap().status().as_u16()
+}
+
+/// A server with this limit, that takes a proxy's word for where requests come from.
+async fn behind_proxy(change: fn(&mut Config)) -> TestServer {
+    configured(|config| {
+        config.listener[0].trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+        config.rate_limits.enabled = true;
+        change(config);
+    })
+    .await
+}
+
+#[tokio::test]
+async fn registration_counts_each_address_for_itself() {
+    let server = behind_proxy(|config| config.rate_limits.registration = Some(RATE)).await;
+    let mut number = 0;
+    for (address, expected) in [
+        ("192.0.2.1", [200, 200, 200, 429]),
+        ("192.0.2.2", [200, 200, 200, 429]),
+        ("2001:db8:1::1", [200, 200, 200, 429]),
+    ] {
+        for expected in expected {
+            let name = format!("u{number}");
+            let body = json!({ "username": name, "password": "x", "auth": { "type": "m.login.dummy" } });
+            let status = from(&server, address, "/_matrix/client/v3/register", &body).await;
+            assert_eq!(status, expected, "{address}");
+            number += 1;
+        }
+    }
+}
+
+#[tokio::test]
+async fn login_counts_each_address_for_itself() {
+    let server = behind_proxy(|config| config.rate_limits.login = Some(RATE)).await;
+    for name in ["a0", "a1", "a2", "a3"] {
+        server.user(name).await;
+    }
+    for address in ["192.0.2.1", "192.0.2.2"] {
+        for (number, expected) in [200, 200, 200, 429].into_iter().enumerate() {
+            let body = json!({
+                "type": "m.login.password", "user": format!("a{number}"), "password": format!("password of a{number}"),
+            });
+            let status = from(&server, address, "/_matrix/client/v3/login", &body).await;
+            assert_eq!(status, expected, "{address}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn login_counts_by_address_whatever_the_path() {
     let server = limited("login").await;
@@ -240,6 +293,60 @@ async fn joins_local_count_by_user_whatever_the_path() {
             _ => format!("/_matrix/client/api/v1/rooms/{room}/join"),
         };
         alice.request("POST", &path, Some(&json!({}))).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn joins_local_of_one_user_do_not_concern_another() {
+    let server = limited("joins_local").await;
+    let rooms = rooms(&server, 4).await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    for room in &rooms[..3] {
+        alice.join(room).await.ok();
+    }
+    refused(alice.join(&rooms[3]).await);
+    bob.join(&rooms[3]).await.ok();
+}
+
+#[tokio::test]
+async fn invites_per_issuer_and_per_room_do_not_concern_others() {
+    for limit in ["invites_per_issuer", "invites_per_room"] {
+        let server = limited(limit).await;
+        let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+        let room = alice.create_room(json!({ "preset": ROOM })).await;
+        let other = bob.create_room(json!({ "preset": ROOM })).await;
+        for number in 0..3 {
+            let target = server.user(&format!("t{number}")).await;
+            alice.act_on("invite", &room, &target.id).await.ok();
+        }
+        let last = server.user("last").await;
+        refused(alice.act_on("invite", &room, &last.id).await);
+        bob.act_on("invite", &other, &last.id).await.ok();
+    }
+}
+
+#[tokio::test]
+async fn sent_events_and_redactions_count_as_messages() {
+    let server = limited("message").await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let room = bob.public_room().await;
+    alice.join(&room).await.ok();
+    let state = bob.whole_state(&room).await;
+    let own = state
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|event| event["sender"] == alice.id);
+    let joined = own.unwrap()["event_id"].as_str().unwrap();
+    let (room, joined) = (escaped(&room), escaped(joined));
+    check(async |number| {
+        if number % 2 == 0 {
+            let path = format!("/rooms/{room}/send/org.example.kind/{number}");
+            return alice.put(&path, json!({})).await;
+        }
+        let path = format!("/rooms/{room}/redact/{joined}/{number}");
+        alice.put(&path, json!({})).await
     })
     .await;
 }
