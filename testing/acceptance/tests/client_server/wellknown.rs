@@ -36,3 +36,12 @@ async fn support_is_not_found_unless_somebody_is_named() {
         json!({ "support_page": "https://test.example/help" })
     );
 }
+
+#[tokio::test]
+async fn servers_are_told_of_no_other_address() {
+    let server = started().await;
+    server
+        .request("GET", "/.well-known/matrix/server", None)
+        .await
+        .refused(404, "M_NOT_FOUND");
+}

@@ -352,6 +352,16 @@ async fn sent_events_and_redactions_count_as_messages() {
 }
 
 #[tokio::test]
+async fn joins_remote_count_by_user_though_they_fail() {
+    let server = limited("joins_remote").await;
+    let alice = server.user("alice").await;
+    for _ in 0..3 {
+        assert_ne!(alice.join("!room:elsewhere.example").await.status, 429);
+    }
+    refused(alice.join("!room:elsewhere.example").await);
+}
+
+#[tokio::test]
 async fn joins_per_room_count_by_room() {
     let server = limited("joins_per_room").await;
     let rooms = rooms(&server, 2).await;
