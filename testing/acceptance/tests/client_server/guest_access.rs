@@ -139,6 +139,18 @@ async fn t33_guests_make_no_rooms_and_invite_nobody() {
             .await
             .refused(403, "M_GUEST_ACCESS_FORBIDDEN");
     }
+    let escaped = gatehouse_testkit::user::escaped(&room);
+    let by_address = json!({
+        "id_server": "id.example", "id_access_token": "x", "medium": "email", "address": "a@b.example",
+    });
+    guest
+        .post(&format!("/rooms/{escaped}/invite"), by_address.clone())
+        .await
+        .refused(403, "M_GUEST_ACCESS_FORBIDDEN");
+    guest
+        .post("/createRoom", json!({ "invite_3pid": [by_address] }))
+        .await
+        .refused(403, "M_GUEST_ACCESS_FORBIDDEN");
     guest
         .set_state(&room, "m.room.topic", "", json!({ "topic": "mine" }))
         .await
