@@ -209,6 +209,7 @@ async fn guests_leave_when_a_room_closes_to_them() {
         )
         .await
         .ok();
-    guest.leave(&room).await.ok();
+    let member = alice.state(&room, "m.room.member", &guest.id).await.ok();
+    assert_eq!(member["membership"], "leave");
     guest.join(&room).await.refused(403, "M_GUEST_ACCESS_FORBIDDEN");
 }
