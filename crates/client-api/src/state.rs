@@ -38,7 +38,7 @@ impl HasHttp for ClientApi {
 pub struct ClientApiConfig {
     /// Where clients reach this server, such as `https://matrix.example.org`.
     pub public_baseurl: String,
-    /// Where other servers reach it, `host:port`, when that is not what its name says.
+    /// Where other servers reach it, `host:port`; unset: where its name says.
     pub federation_address: Option<String>,
     /// The version of rooms made through today's paths.
     pub default_room_version: RoomVersionId,

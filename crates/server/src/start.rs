@@ -177,7 +177,7 @@ fn client_config(config: &Config) -> Result<ClientApiConfig, StartError> {
     };
     Ok(ClientApiConfig {
         public_baseurl: config.public_baseurl.clone().unwrap_or_else(|| baseurl(config)),
-        federation_address: None,
+        federation_address: config.public_baseurl.as_deref().and_then(federation_address),
         default_room_version: version(&config.rooms.default_version)?,
         legacy_default_room_version: version(&config.rooms.legacy_default_version)?,
         support: Support {
@@ -205,4 +205,18 @@ fn baseurl(config: &Config) -> String {
         "http"
     };
     format!("{scheme}://{}:{}/", listener.address, listener.port)
+}
+
+/// Where other servers reach one that is public at this address: at the same place, as all APIs share a listener.
+/// `None` without TLS, which servers insist on.
+fn federation_address(public_baseurl: &str) -> Option<String> {
+    let authority = public_baseurl.strip_prefix("https://")?.split('/').next()?;
+    let has_port = authority
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    match (authority.is_empty(), has_port) {
+        (true, _) => None,
+        (false, true) => Some(authority.to_owned()),
+        (false, false) => Some(format!("{authority}:443")),
+    }
 }

@@ -38,7 +38,20 @@ async fn support_is_not_found_unless_somebody_is_named() {
 }
 
 #[tokio::test]
-async fn servers_are_told_of_no_other_address() {
+async fn servers_find_the_public_address() {
+    for (public, address) in [
+        ("https://matrix.test.example", "matrix.test.example:443"),
+        ("https://matrix.test.example:8443/", "matrix.test.example:8443"),
+        ("https://[2001:db8::1]/", "[2001:db8::1]:443"),
+    ] {
+        let server = configured(|config| config.public_baseurl = Some(public.to_owned())).await;
+        let answer = server.request("GET", "/.well-known/matrix/server", None).await;
+        assert_eq!(answer.ok(), json!({ "m.server": address }));
+    }
+}
+
+#[tokio::test]
+async fn servers_are_told_of_no_address_without_tls() {
     let server = started().await;
     server
         .request("GET", "/.well-known/matrix/server", None)
