@@ -7,6 +7,10 @@ use thiserror::Error;
 /// How deeply objects and arrays may nest, the outermost included (limits, "JSON nesting").
 pub const MAX_DEPTH: usize = 100;
 
+/// With this key `serde_json` tells itself that a string holds JSON. From outside it would bring in values that nobody
+/// has looked at: nested more deeply than anything here can read again.
+pub const RESERVED_KEY: &str = "$serde_json::private::RawValue";
+
 /// Why bytes are not acceptable JSON. The sentences are for whoever sent them.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum JsonInputError {
@@ -19,17 +23,21 @@ pub enum JsonInputError {
     /// Not an object: `M_BAD_JSON`.
     #[error("the JSON must be an object")]
     NotAnObject,
+    /// An object has the key that no object may have: `M_BAD_JSON`.
+    #[error("the JSON has an object with the key {RESERVED_KEY}, which this server cannot keep")]
+    ReservedKey,
     /// A number that events cannot hold: `M_BAD_JSON`.
     #[error("numbers in events must be integers between -(2^53)+1 and 2^53-1, without fraction or exponent")]
     Number,
 }
 
-/// Whether brackets nest within [`MAX_DEPTH`]. One pass over the bytes, no recursion; says nothing else of them.
-pub fn check_depth(bytes: &[u8]) -> Result<(), JsonInputError> {
+/// Whether brackets nest within [`MAX_DEPTH`] and no object has the [`RESERVED_KEY`]. One pass over the bytes, no
+/// recursion; says nothing else of them.
+pub fn check_shape(bytes: &[u8]) -> Result<(), JsonInputError> {
     let mut depth = 0_usize;
     let mut in_string = false;
     let mut escaped = false;
-    for &byte in bytes {
+    for (at, &byte) in bytes.iter().enumerate() {
         if in_string {
             match byte {
                 _ if escaped => escaped = false,
@@ -40,7 +48,12 @@ pub fn check_depth(bytes: &[u8]) -> Result<(), JsonInputError> {
             continue;
         }
         match byte {
-            b'"' => in_string = true,
+            b'"' => {
+                in_string = true;
+                if bytes.get(at..).is_some_and(begins_with_reserved_key) {
+                    return Err(JsonInputError::ReservedKey);
+                }
+            }
             b'{' | b'[' => {
                 depth += 1;
                 if depth > MAX_DEPTH {
@@ -54,9 +67,21 @@ pub fn check_depth(bytes: &[u8]) -> Result<(), JsonInputError> {
     Ok(())
 }
 
-/// Parses bytes as any JSON value of acceptable depth.
+/// Whether the string that begins here is the reserved one, however it is escaped, and a key.
+fn begins_with_reserved_key(bytes: &[u8]) -> bool {
+    // Nearly every string ends here.
+    if !matches!(bytes, [b'"', b'$' | b'\\', ..]) {
+        return false;
+    }
+    let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<String>();
+    let is_reserved = matches!(values.next(), Some(Ok(text)) if text == RESERVED_KEY);
+    let after = bytes.get(values.byte_offset()..).unwrap_or_default();
+    is_reserved && after.trim_ascii_start().starts_with(b":")
+}
+
+/// Parses bytes as any JSON value of acceptable shape.
 pub fn parse_value(bytes: &[u8]) -> Result<Value, JsonInputError> {
-    check_depth(bytes)?;
+    check_shape(bytes)?;
     serde_json::from_slice(bytes).map_err(|_| JsonInputError::NotJson)
 }
 
@@ -141,18 +166,45 @@ mod tests {
     }
 
     #[test]
+    fn json_in_strings_is_not_taken_for_json() {
+        for body in [
+            r#"{"$serde_json::private::RawValue":"{}"}"#,
+            r#"{"a":[{"$serde_json::private::RawValue" : "[[]]"}]}"#,
+            r#"{"a":{"\u0024serde_json::private::RawValue":"1"}}"#,
+            r#"{"a":{"$serde_js\u006fn::private::RawValue":"1"}}"#,
+        ] {
+            assert_eq!(
+                parse_value(body.as_bytes()),
+                Err(JsonInputError::ReservedKey),
+                "{body}"
+            );
+        }
+        for body in [
+            r#"{"a":"$serde_json::private::RawValue"}"#,
+            r#"{"a":{"$serde_json::private::RawValue.":"{}"}}"#,
+            r#"{"a":{"\"$serde_json::private::RawValue":"{}"}}"#,
+        ] {
+            assert_eq!(
+                parse_value(body.as_bytes()).unwrap().to_string(),
+                body,
+                "kept as it is"
+            );
+        }
+    }
+
+    #[test]
     fn depth_is_bounded_before_parsing() {
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
-        assert_eq!(check_depth(nested(MAX_DEPTH).as_bytes()), Ok(()));
+        assert_eq!(check_shape(nested(MAX_DEPTH).as_bytes()), Ok(()));
         assert_eq!(
-            check_depth(nested(MAX_DEPTH + 1).as_bytes()),
+            check_shape(nested(MAX_DEPTH + 1).as_bytes()),
             Err(JsonInputError::TooDeep)
         );
         assert_eq!(
-            check_depth(nested(1_000_000).as_bytes()),
+            check_shape(nested(1_000_000).as_bytes()),
             Err(JsonInputError::TooDeep)
         );
         let in_string = format!(r#"{{"a":"{}\"{}"}}"#, "[".repeat(200), "{".repeat(200));
-        assert_eq!(check_depth(in_string.as_bytes()), Ok(()));
+        assert_eq!(check_shape(in_string.as_bytes()), Ok(()));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::{body::Body, extract::FromRequest};
 use bytes::{Bytes, BytesMut};
-use gatehouse_events::json::{JsonInputError, check_depth};
+use gatehouse_events::json::{JsonInputError, check_shape};
 use http::{Request, header};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
@@ -82,9 +82,10 @@ pub fn json_input(error: JsonInputError) -> ApiError {
     let message = error.to_string();
     match error {
         JsonInputError::NotJson => ApiError::not_json(message),
-        JsonInputError::TooDeep | JsonInputError::NotAnObject | JsonInputError::Number => {
-            ApiError::bad_json(message)
-        }
+        JsonInputError::TooDeep
+        | JsonInputError::NotAnObject
+        | JsonInputError::ReservedKey
+        | JsonInputError::Number => ApiError::bad_json(message),
     }
 }
 
@@ -96,10 +97,10 @@ fn or_empty_object(bytes: Bytes) -> Bytes {
     }
 }
 
-/// UTF-8 that is not nested too deeply, and no half of a surrogate pair: what serde does not look at where a field
-/// is not wanted, or kept as it came.
+/// UTF-8 that is not nested too deeply, without the reserved key, and no half of a surrogate pair: what serde does not
+/// look at where a field is not wanted, or kept as it came.
 fn checked(bytes: &[u8]) -> Result<&str, ApiError> {
-    check_depth(bytes).map_err(json_input)?;
+    check_shape(bytes).map_err(json_input)?;
     let text = std::str::from_utf8(bytes)
         .map_err(|_| ApiError::not_json("The body is not JSON: it is not valid UTF-8."))?;
     let may_have_surrogates = text.contains("\\ud") || text.contains("\\uD");
@@ -185,6 +186,13 @@ mod tests {
             Ok::<_, std::convert::Infallible>(Bytes::from_static(piece))
         });
         Request::new(Body::from_stream(stream))
+    }
+
+    #[test]
+    fn json_in_a_string_does_not_become_json() {
+        let body = br#"{"a":{"$serde_json::private::RawValue":"{}"}}"#;
+        assert_eq!(parse::<Value>(body).unwrap_err().errcode(), "M_BAD_JSON");
+        assert_eq!(checked(body).unwrap_err().errcode(), "M_BAD_JSON");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,8 +1,9 @@
 //! `EventFilter` and `RoomEventFilter` of the specification, and what they let through.
 
+use gatehouse_events::json::{JsonInputError, parse_value};
 use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 use thiserror::Error;
 
 /// Which events of which rooms to return (client-server API, `RoomEventFilter`; an `EventFilter` is one without the
@@ -70,7 +71,7 @@ pub struct Candidate<'a> {
 impl RoomEventFilter {
     /// Reads the value of a `filter` query parameter. What is null is not set, as in the filter of a sync.
     pub fn parse(text: &str) -> Result<Self, InvalidFilter> {
-        let mut value: Value = serde_json::from_str(text).map_err(|_| InvalidFilter::NotJson)?;
+        let mut value = parse_value(text.as_bytes()).map_err(invalid)?;
         let Some(fields) = value.as_object_mut() else {
             // serde would take the fields from an array, too.
             return Err(InvalidFilter::NotAFilter("it is not an object".to_owned()));
@@ -127,6 +128,13 @@ impl RoomEventFilter {
     }
 }
 
+fn invalid(error: JsonInputError) -> InvalidFilter {
+    match error {
+        JsonInputError::NotJson => InvalidFilter::NotJson,
+        other => InvalidFilter::NotAFilter(other.to_string()),
+    }
+}
+
 /// Whether `text` is `pattern` with each `*` replaced by some characters. Linear in practice: it goes back to the
 /// last `*` only.
 pub fn wildcard_matches(pattern: &str, text: &str) -> bool {
@@ -179,6 +187,15 @@ mod tests {
             sender,
             content: &raw(content),
         })
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let text = format!(r#"{{"x":{}{}}}"#, "[".repeat(101), "]".repeat(101));
+        assert!(matches!(
+            RoomEventFilter::parse(&text),
+            Err(InvalidFilter::NotAFilter(_))
+        ));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The `Filter` of `/sync` (client-server API, "Filtering").
 
+use gatehouse_events::json::{JsonInputError, parse_value};
 use gatehouse_rooms::filter::RoomEventFilter;
 use ruma::{OwnedRoomId, RoomId};
 use serde::Deserialize;
@@ -74,10 +75,17 @@ impl Filter {
     /// Reads a filter object. Unknown fields are ignored; known ones of the wrong type are an error.
     pub fn parse(text: &str) -> Result<Self, InvalidFilter> {
         // By way of a value, so that an array in place of an object is an error.
-        let mut value: Value = serde_json::from_str(text).map_err(|_| InvalidFilter::NotJson)?;
+        let mut value = parse_value(text.as_bytes()).map_err(invalid)?;
         only_objects(&value)?;
         without_nulls(&mut value);
         serde_json::from_value(value).map_err(|error| InvalidFilter::NotAFilter(error.to_string()))
+    }
+}
+
+fn invalid(error: JsonInputError) -> InvalidFilter {
+    match error {
+        JsonInputError::NotJson => InvalidFilter::NotJson,
+        other => InvalidFilter::NotAFilter(other.to_string()),
     }
 }
 
@@ -176,6 +184,16 @@ mod tests {
     fn a_limit_is_at_most_a_hundred() {
         let filter = Filter::parse(r#"{"room":{"timeline":{"limit":1000000000000}}}"#).unwrap();
         assert_eq!(filter.room.timeline_limit(), MAX_TIMELINE_LIMIT);
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        for levels in [101, 10_000] {
+            let text = format!(r#"{{"x":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
+            assert!(matches!(Filter::parse(&text), Err(InvalidFilter::NotAFilter(_))));
+        }
+        let text = r#"{"x":{"$serde_json::private::RawValue":"[]"}}"#;
+        assert!(matches!(Filter::parse(text), Err(InvalidFilter::NotAFilter(_))));
     }
 
     #[test]
