@@ -5,7 +5,7 @@
 
 use gatehouse_store::{Batch, Commit, Position, Range, Topic};
 use ruma::{OwnedRoomId, RoomId, UserId};
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use thiserror::Error;
 
 use crate::{
@@ -45,6 +45,9 @@ pub enum AccountDataError {
     /// The content is not a JSON object. `M_BAD_JSON`.
     #[error("Account data must be a JSON object.")]
     NotAnObject,
+    /// A number is so large that others cannot read it. `M_BAD_JSON`.
+    #[error("A number in this account data is too large to be kept. Write it as a string.")]
+    Number,
     /// The type is empty or too long. `M_INVALID_PARAM`.
     #[error("The type of account data must have 1 to {MAX_ACCOUNT_DATA_TYPE_BYTES} bytes.")]
     InvalidType,
@@ -236,8 +239,9 @@ fn check_content(content: &str) -> Result<(), AccountDataError> {
     if content.len() > MAX_ACCOUNT_DATA_BYTES {
         return Err(AccountDataError::TooLarge);
     }
-    if !content.trim_start().starts_with('{') {
-        return Err(AccountDataError::NotAnObject);
+    match serde_json::from_str(content) {
+        Ok(Value::Object(_)) => Ok(()),
+        Ok(_) => Err(AccountDataError::NotAnObject),
+        Err(_) => Err(AccountDataError::Number),
     }
-    Ok(())
 }

@@ -143,7 +143,7 @@ impl From<AccountDataError> for ApiError {
         let text = error.to_string();
         match error {
             AccountDataError::ReadOnly => ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "M_BAD_JSON", text),
-            AccountDataError::NotAnObject => ApiError::bad_json(text),
+            AccountDataError::NotAnObject | AccountDataError::Number => ApiError::bad_json(text),
             AccountDataError::InvalidType => ApiError::invalid_param(text),
             AccountDataError::TooLarge => ApiError::too_large(text),
             AccountDataError::Unavailable(source) => source.into(),

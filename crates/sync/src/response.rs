@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gatehouse_rooms::token::Token;
-use ruma::{OwnedRoomId, OwnedUserId};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -190,4 +190,25 @@ pub struct LeftRoom {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
 pub(crate) fn token_text<S: Serializer>(token: &Token, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(token)
+}
+
+/// A user's own data as an event. Its content is sent as it came: `json!` would fail on a number that no float holds.
+#[derive(Debug, Serialize)]
+pub(crate) struct AccountDataEvent<'a> {
+    #[serde(rename = "type")]
+    pub(crate) kind: &'a str,
+    /// Only where nothing around the event names the room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) room_id: Option<&'a RoomId>,
+    pub(crate) content: &'a RawValue,
+}
+
+/// A state event without everything that only its room needs.
+#[derive(Debug, Serialize)]
+pub(crate) struct StrippedEvent<'a> {
+    #[serde(rename = "type")]
+    pub(crate) kind: &'a str,
+    pub(crate) state_key: &'a str,
+    pub(crate) sender: &'a UserId,
+    pub(crate) content: &'a RawValue,
 }

@@ -11,7 +11,7 @@ use gatehouse_rooms::{history_visibility::VisibilityTimeline, present::Detail, t
 use gatehouse_store::Position;
 use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId, RoomId, UserId, events::room::member::MembershipState};
 use serde::Deserialize;
-use serde_json::{json, value::RawValue};
+use serde_json::value::RawValue;
 
 use crate::{
     Sync,
@@ -21,8 +21,8 @@ use crate::{
     push_rules::push_rules_event,
     reading::{Reading, raw},
     response::{
-        DeviceLists, Events, InvitedRoom, JoinedRoom, KnockedRoom, LeftRoom, RawEvent, Response, Rooms,
-        State, Timeline, UnreadNotifications,
+        AccountDataEvent, DeviceLists, Events, InvitedRoom, JoinedRoom, KnockedRoom, LeftRoom, RawEvent,
+        Response, Rooms, State, StrippedEvent, Timeline, UnreadNotifications,
     },
     room_list::{Extent, Shown},
     state::StateForm,
@@ -145,7 +145,12 @@ fn sort_account_data(reading: &Reading<'_>, data: Vec<AccountData>) -> SortedAcc
             && room_id
                 .as_ref()
                 .is_none_or(|room| wanted.admits_room(room) && reading.admits_room(room));
-        let Some(event) = raw(&json!({"type": kind, "content": content})).filter(|_| admitted) else {
+        let event = AccountDataEvent {
+            kind: &kind,
+            room_id: None,
+            content: &content,
+        };
+        let Some(event) = raw(&event).filter(|_| admitted) else {
             continue;
         };
         match room_id {
@@ -316,9 +321,12 @@ impl Reading<'_> {
         };
         let mut events = membership.stripped_state;
         if !events.iter().any(|event| self.is_own_membership(event)) {
-            events.extend(raw(&json!({
-                "type": own.kind(), "state_key": self.user, "sender": own.sender(), "content": own.content(),
-            })));
+            events.extend(raw(&StrippedEvent {
+                kind: own.kind(),
+                state_key: self.user.as_str(),
+                sender: own.sender(),
+                content: own.content(),
+            }));
         }
         let events = Events { events };
         if membership.membership == MembershipState::Knock {

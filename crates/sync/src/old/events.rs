@@ -7,7 +7,6 @@ use gatehouse_rooms::{history_visibility::VisibilityTimeline, present::Detail, t
 use gatehouse_store::{Direction, Position};
 use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId, RoomId, events::room::member::MembershipState};
 use serde::Serialize;
-use serde_json::json;
 
 use super::MAX_EVENTS;
 use crate::{
@@ -16,7 +15,7 @@ use crate::{
     error::SyncError,
     filter::Filter,
     reading::{Reading, raw},
-    response::{RawEvent, token_text},
+    response::{AccountDataEvent, RawEvent, token_text},
     room_list::{Extent, Shown},
     view::{Memberships, View},
 };
@@ -138,10 +137,11 @@ impl Reading<'_> {
     async fn placed_account_data(&self) -> Result<Vec<Placed>, SyncError> {
         let mut placed = Vec::new();
         for data in self.account_data().await? {
-            let mut event = json!({"type": data.kind, "content": data.content});
-            if let (Some(room), Some(fields)) = (data.room_id, event.as_object_mut()) {
-                fields.insert("room_id".to_owned(), json!(room));
-            }
+            let event = AccountDataEvent {
+                kind: &data.kind,
+                room_id: data.room_id.as_deref(),
+                content: &data.content,
+            };
             placed.extend(raw(&event).map(|event| (data.position, event)));
         }
         Ok(placed)

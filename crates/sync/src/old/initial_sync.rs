@@ -5,7 +5,6 @@ use gatehouse_rooms::{history_visibility::VisibilityTimeline, present::Detail, t
 use gatehouse_store::Position;
 use ruma::{OwnedDeviceId, OwnedRoomId, OwnedUserId, RoomId, events::room::member::MembershipState};
 use serde::Serialize;
-use serde_json::json;
 
 use super::{DEFAULT_MESSAGES, MAX_EVENTS};
 use crate::{
@@ -13,7 +12,7 @@ use crate::{
     error::SyncError,
     filter::{Filter, RoomFilter},
     reading::{Reading, raw},
-    response::{RawEvent, token_text},
+    response::{AccountDataEvent, RawEvent, token_text},
     room_list::{Extent, Shown},
     timeline::{Span, Stay},
     view::{StateWanted, View},
@@ -235,7 +234,13 @@ impl Reading<'_> {
         Ok(data
             .into_iter()
             .filter(|data| data.room_id.as_deref() == room)
-            .filter_map(|data| raw(&json!({"type": data.kind, "content": data.content})))
+            .filter_map(|data| {
+                raw(&AccountDataEvent {
+                    kind: &data.kind,
+                    room_id: None,
+                    content: &data.content,
+                })
+            })
             .collect())
     }
 }

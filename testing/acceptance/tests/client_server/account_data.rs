@@ -128,3 +128,24 @@ async fn a_sync_shows_account_data_once() {
     let third = alice.sync(second["next_batch"].as_str().unwrap(), 0).await;
     assert!(!third.to_string().contains("org.example"), "{third}");
 }
+
+#[tokio::test]
+async fn numbers_that_nobody_can_read_are_refused_and_syncs_go_on() {
+    let server = started().await;
+    let alice = server.user("alice").await;
+    let path = format!(
+        "{}/_matrix/client/v3/user/{}/account_data/org.example",
+        server.base(),
+        escaped(&alice.id)
+    );
+    let endless = "9".repeat(400);
+    for number in ["1e400", "-1e400", &endless] {
+        let asked = server.http().put(&path).bearer_auth(&alice.token);
+        let answer = asked.body(format!("{{\"a\":{number}}}")).send().await.unwrap();
+        assert_eq!(answer.status(), 400, "{number}");
+        let body = answer.text().await.unwrap();
+        assert!(body.contains("M_BAD_JSON"), "{number}: {body}");
+    }
+    alice.sync("", 0).await;
+    alice.get("/initialSync").await.ok();
+}

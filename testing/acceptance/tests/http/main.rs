@@ -8,6 +8,8 @@ mod cors;
 #[cfg(test)]
 mod heads;
 #[cfg(test)]
+mod nonsense;
+#[cfg(test)]
 mod paths;
 #[cfg(test)]
 mod rate_limits;
