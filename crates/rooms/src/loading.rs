@@ -41,6 +41,9 @@ impl Rooms {
     /// Whether another node has changed the room since this tip. A store that is behind of it waits for this node's own
     /// commits.
     pub(crate) async fn is_outdated(&self, head: &RoomHead) -> Result<bool, StoreError> {
+        if !self.store.is_shared() {
+            return Ok(false);
+        }
         let row = self.store.get(&HEADS, &(head.room_id.clone(),)).await?;
         Ok(row.is_some_and(|row| {
             row.sequence > head.sequence || (row.sequence == head.sequence && row != head.row())

@@ -190,6 +190,11 @@ impl Backend for EmbeddedBackend {
         ready(Ok(Lease::local(&self.leases, name))).boxed()
     }
 
+    /// One process holds the folder.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         let committer = self.stop();
         async move {

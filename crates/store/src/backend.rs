@@ -57,6 +57,12 @@ pub trait Backend: Send + Sync + 'static {
     /// Takes the named lease, for work that one node at a time must do; `None` while another holder has it.
     fn lease<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Lease>, StoreError>>;
 
+    /// Whether others, such as another node, may commit to the same data. When not, what this one has in memory of what
+    /// it committed is as good as the store.
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     /// Stops accepting writes, waits for those accepted, and closes.
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 }

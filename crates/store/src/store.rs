@@ -112,6 +112,11 @@ impl Store {
         self.backend.lease(name).await
     }
 
+    /// Whether others, such as another node, may commit to the same data.
+    pub fn is_shared(&self) -> bool {
+        self.backend.is_shared()
+    }
+
     /// Stops accepting writes, waits for those accepted, and closes.
     pub async fn close(&self) -> Result<(), StoreError> {
         self.backend.close().await
