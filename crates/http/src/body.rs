@@ -90,7 +90,7 @@ pub fn json_input(error: JsonInputError) -> ApiError {
 }
 
 fn or_empty_object(bytes: Bytes) -> Bytes {
-    if bytes.iter().all(u8::is_ascii_whitespace) {
+    if bytes.iter().all(|byte| b" \t\r\n".contains(byte)) {
         Bytes::from_static(b"{}")
     } else {
         bytes
@@ -186,6 +186,12 @@ mod tests {
             Ok::<_, std::convert::Infallible>(Bytes::from_static(piece))
         });
         Request::new(Body::from_stream(stream))
+    }
+
+    #[test]
+    fn only_what_json_calls_space_is_an_empty_body() {
+        assert_eq!(or_empty_object(Bytes::from_static(b" \t\r\n")), "{}");
+        assert_eq!(or_empty_object(Bytes::from_static(b"\x0c")), "\x0c");
     }
 
     #[test]

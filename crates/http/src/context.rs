@@ -1,6 +1,6 @@
 //! What every extractor needs.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use gatehouse_accounts::Accounts;
 use tokio_util::sync::CancellationToken;
@@ -14,8 +14,6 @@ pub struct HttpContext {
     pub accounts: Accounts,
     /// How often somebody may do what.
     pub rate_limits: Arc<RateLimits>,
-    /// Peers whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Arc<[IpAddr]>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Cancelled when the server stops: long polls answer at once.

@@ -4,6 +4,7 @@ use std::{
     fmt,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use thiserror::Error;
@@ -66,6 +67,7 @@ pub enum ListenError {
 pub struct Listener {
     pub(crate) socket: Socket,
     pub(crate) tls: Option<Tls>,
+    pub(crate) trusted_proxies: Arc<[IpAddr]>,
     address: Address,
 }
 
@@ -100,7 +102,19 @@ impl Listener {
                 )
             }
         };
-        Ok(Self { socket, tls, address })
+        Ok(Self {
+            socket,
+            tls,
+            trusted_proxies: Arc::default(),
+            address,
+        })
+    }
+
+    /// Believes what these peers say in `X-Forwarded-For`.
+    #[must_use]
+    pub fn trusting(mut self, proxies: impl IntoIterator<Item = IpAddr>) -> Self {
+        self.trusted_proxies = proxies.into_iter().map(|proxy| proxy.to_canonical()).collect();
+        self
     }
 
     /// Where it listens; with the real port, when any was asked for.

@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use gatehouse_accounts::{AuthError, Session};
 use http::{HeaderMap, StatusCode, header, request::Parts};
 
-use crate::{ApiError, HasHttp, HttpContext, query::query_value};
+use crate::{ApiError, HasHttp, query::query_value};
 
 /// The session that the request's access token stands for.
 #[derive(Debug, Clone)]
@@ -24,9 +24,14 @@ pub struct LockedRequester(pub Arc<Session>);
 #[derive(Debug, Clone, Copy)]
 pub struct ClientAddress(pub IpAddr);
 
-/// The peer of the connection, put into each request by the listener. `None`: a unix socket.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub Option<IpAddr>);
+/// The peer of the connection, put into each request by the listener.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// `None`: a unix socket.
+    pub address: Option<IpAddr>,
+    /// Peers whose `X-Forwarded-For` the listener believes, in canonical form.
+    pub trusted_proxies: Arc<[IpAddr]>,
+}
 
 impl Requester {
     /// 403 `M_GUEST_ACCESS_FORBIDDEN` for guests.
@@ -86,9 +91,7 @@ async fn session<S: HasHttp>(parts: &Parts, state: &S) -> Result<Result<Arc<Sess
     let context = state.http();
     let session = context.accounts.authenticate(&token).await;
     if let Ok(session) = &session {
-        context
-            .accounts
-            .note_seen(session, || Some(address_of(parts, context)));
+        context.accounts.note_seen(session, || Some(address_of(parts)));
     }
     Ok(session)
 }
@@ -139,14 +142,16 @@ impl<S: HasHttp> FromRequestParts<S> for LockedRequester {
 
 impl<S: HasHttp> FromRequestParts<S> for ClientAddress {
     type Rejection = ApiError;
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        Ok(Self(address_of(parts, state.http())))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Ok(Self(address_of(parts)))
     }
 }
 
-fn address_of(parts: &Parts, context: &HttpContext) -> IpAddr {
-    let peer = parts.extensions.get::<Peer>().and_then(|peer| peer.0);
-    client_address(peer, &parts.headers, &context.trusted_proxies)
+fn address_of(parts: &Parts) -> IpAddr {
+    match parts.extensions.get::<Peer>() {
+        Some(peer) => client_address(peer.address, &parts.headers, &peer.trusted_proxies),
+        None => client_address(None, &parts.headers, &[]),
+    }
 }
 
 /// The right-most address that no trusted proxy has, when the peer is a trusted proxy; else the peer's own (W14). A
@@ -157,17 +162,17 @@ fn client_address(peer: Option<IpAddr>, headers: &HeaderMap, trusted: &[IpAddr])
     if peer.is_some_and(|peer| !trusted.contains(&peer)) {
         return direct;
     }
-    let forwarded: Vec<_> = headers
-        .get_all("x-forwarded-for")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .collect();
-    for hop in forwarded.iter().rev() {
-        match hop.trim().parse::<IpAddr>() {
-            Ok(address) if trusted.contains(&address) => {}
-            Ok(address) => return address,
-            Err(_) => return direct,
+    // In bytes: what a client wrote to the left may be anything, and must not hide what a proxy added.
+    let lines = headers.get_all("x-forwarded-for").iter().rev();
+    let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    for hop in hops {
+        let address = std::str::from_utf8(hop)
+            .ok()
+            .and_then(|hop| hop.trim().parse().ok());
+        match address.map(|address: IpAddr| address.to_canonical()) {
+            Some(address) if trusted.contains(&address) => {}
+            Some(address) => return address,
+            None => return direct,
         }
     }
     direct
@@ -189,5 +194,29 @@ mod tests {
         assert_eq!(seen("10.0.0.1", &proxies), address("9.9.9.9"));
         headers.insert("x-forwarded-for", "6.6.6.6, nonsense".parse().unwrap());
         assert_eq!(client_address(Some(proxies[0]), &headers, &proxies), proxies[0]);
+    }
+    #[test]
+    fn w14_what_a_client_wrote_does_not_hide_what_a_proxy_added() {
+        let proxy: IpAddr = "10.0.0.1".parse().unwrap();
+        let seen = |lines: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append("x-forwarded-for", http::HeaderValue::from_bytes(line).unwrap());
+            }
+            client_address(Some(proxy), &headers, &[proxy]).to_string()
+        };
+        assert_eq!(seen(&[b"\xff, 9.9.9.9"]), "9.9.9.9");
+        assert_eq!(seen(&[b"\xff", b"9.9.9.9"]), "9.9.9.9");
+        assert_eq!(seen(&[b"6.6.6.6, 9.9.9.9", b"10.0.0.1"]), "9.9.9.9");
+        assert_eq!(seen(&[b"9.9.9.9, \xff"]), "10.0.0.1");
+    }
+
+    #[test]
+    fn w14_a_proxy_is_known_in_either_form_of_its_address() {
+        let proxy: IpAddr = "10.0.0.1".parse().unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-for", "9.9.9.9, ::ffff:10.0.0.1".parse().unwrap());
+        let seen = client_address(Some(proxy), &headers, &[proxy]);
+        assert_eq!(seen.to_string(), "9.9.9.9");
     }
 }

@@ -48,6 +48,7 @@ pub async fn serve(listener: Listener, envelope: Envelope, stop: CancellationTok
     let server = Server {
         builder: Arc::new(builder()),
         envelope,
+        trusted_proxies: Arc::clone(&listener.trusted_proxies),
         stop: stop.clone(),
     };
     loop {
@@ -93,17 +94,22 @@ pub async fn serve(listener: Listener, envelope: Envelope, stop: CancellationTok
 struct Server {
     builder: Arc<Builder<TokioExecutor>>,
     envelope: Envelope,
+    trusted_proxies: Arc<[IpAddr]>,
     stop: CancellationToken,
 }
 
 impl Server {
     /// Answers what comes over a connection, until either side ends it.
-    async fn serve_connection(&self, stream: Box<dyn Stream>, peer: Option<IpAddr>) {
+    async fn serve_connection(&self, stream: Box<dyn Stream>, address: Option<IpAddr>) {
+        let peer = Peer {
+            address,
+            trusted_proxies: Arc::clone(&self.trusted_proxies),
+        };
         // Until the first request has come, nothing but this knows how long the client has been quiet.
         let asked = CancellationToken::new();
         let answer = service_fn(|request: Request<Incoming>| {
             asked.cancel();
-            answer(self.envelope.clone(), request, peer)
+            answer(self.envelope.clone(), request, peer.clone())
         });
         let mut connection = std::pin::pin!(self.builder.serve_connection(TokioIo::new(stream), answer));
         let quiet = async {
@@ -125,10 +131,10 @@ impl Server {
 async fn answer(
     envelope: Envelope,
     request: Request<Incoming>,
-    peer: Option<IpAddr>,
+    peer: Peer,
 ) -> Result<axum::response::Response, Infallible> {
     let mut request = request.map(Body::new);
-    request.extensions_mut().insert(Peer(peer));
+    request.extensions_mut().insert(peer);
     envelope.answer(request).await
 }
 
@@ -182,6 +188,7 @@ mod tests {
         let server = Server {
             builder: Arc::new(builder()),
             envelope: Envelope::new(router, Arc::new(Metrics::default())),
+            trusted_proxies: Arc::default(),
             stop: stop.clone(),
         };
         let (client, stream) = duplex(64 << 10);

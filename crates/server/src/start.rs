@@ -88,17 +88,12 @@ fn http_context(config: &Config, engines: &Engines, shutdown: CancellationToken)
             )
         })
         .collect();
-    let proxies = config
-        .listeners()
-        .into_iter()
-        .flat_map(|listener| listener.trusted_proxies);
     HttpContext {
         accounts: engines.accounts.clone(),
         rate_limits: Arc::new(RateLimits::new(RateLimitConfig {
             enabled: config.rate_limits.enabled,
             rates,
         })),
-        trusted_proxies: proxies.collect(),
         metrics: Arc::new(Metrics::default()),
         shutdown,
     }
@@ -122,7 +117,8 @@ async fn bind(listener: &ListenerConfig) -> Result<Listener, StartError> {
         (None, None) => None,
         _ => return Err(StartError::HalfTls),
     };
-    Ok(Listener::bind(&address, tls.as_ref()).await?)
+    let socket = Listener::bind(&address, tls.as_ref()).await?;
+    Ok(socket.trusting(listener.trusted_proxies.iter().copied()))
 }
 
 /// The routers of all APIs, of which each listener takes some.

@@ -6,6 +6,8 @@ mod bodies;
 #[cfg(test)]
 mod cors;
 #[cfg(test)]
+mod forwarded_for;
+#[cfg(test)]
 mod heads;
 #[cfg(test)]
 mod nonsense;
