@@ -2,9 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    pin::pin,
     sync::Arc,
-    task::{Context, Poll, Waker},
 };
 
 use gatehouse_rooms::summary::RoomSummary;
@@ -38,15 +36,16 @@ enum Stale {
 }
 
 impl Directory {
-    /// The list as it is now. Only what was touched since the last request is read again.
+    /// The list as it is now, with all that has been acknowledged. Only what was touched since the last request is read again.
     pub(crate) async fn published_rooms(&self) -> Result<Arc<PublicList>, StoreError> {
         let mut published = self.published.lock().await;
         // Kept out of there until the read is done: when that fails, or its client hangs up, what was drained is not
         // known any more, and the next request begins anew.
         let (watch, stale) = match published.watch.take() {
             Some(mut watch) => {
-                let stale = drain(&mut watch);
-                (watch, stale)
+                let told = self.store.watchers_told().await;
+                let stale = drain(&mut watch).filter(|_| told);
+                (watch, stale.map_or(Stale::Everything, Stale::Rooms))
             }
             None => (self.store.watch(), Stale::Everything),
         };
@@ -123,23 +122,17 @@ fn entry(room: RoomSummary, since_ms: u64) -> PublishedRoom {
     }
 }
 
-/// All notices that wait, without waiting for more.
-fn drain(watch: &mut Watch) -> Stale {
+/// The rooms of all notices that wait, without waiting for more; `None`: anything may have changed.
+fn drain(watch: &mut Watch) -> Option<HashSet<OwnedRoomId>> {
     let mut rooms = HashSet::new();
-    loop {
-        let notice = {
-            let next = pin!(watch.next());
-            next.poll(&mut Context::from_waker(Waker::noop()))
+    while let Some(notice) = watch.try_next() {
+        let Notice::Changes(changes) = notice else {
+            return None;
         };
-        match notice {
-            Poll::Pending | Poll::Ready(None) => return Stale::Rooms(rooms),
-            Poll::Ready(Some(Notice::Everything)) => return Stale::Everything,
-            Poll::Ready(Some(Notice::Changes(changes))) => {
-                rooms.extend(changes.topics.iter().filter_map(|topic| match topic {
-                    Topic::Room(room) => Some(room.clone()),
-                    Topic::User(_) => None,
-                }));
-            }
-        }
+        rooms.extend(changes.topics.iter().filter_map(|topic| match topic {
+            Topic::Room(room) => Some(room.clone()),
+            Topic::User(_) => None,
+        }));
     }
+    Some(rooms)
 }

@@ -31,6 +31,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long closing waits until watchers have been told of the last commit.
 const TELL_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long a reader waits until watchers have been told. They are behind by about a millisecond.
+const FOLLOW_TIMEOUT: Duration = Duration::from_millis(250);
+
 /// The store in a PostgreSQL database, as one of its nodes. Must be made within a tokio runtime.
 pub struct PostgresBackend {
     shared: Arc<Shared>,
@@ -163,6 +166,16 @@ impl Backend for PostgresBackend {
 
     fn watch(&self) -> Watch {
         self.shared.notifier.watch()
+    }
+
+    fn watchers_told(&self) -> BoxFuture<'_, bool> {
+        let last = self.shared.position();
+        let mut told = self.shared.told.subscribe();
+        async move {
+            let reached = timeout(FOLLOW_TIMEOUT, told.wait_for(|told| *told >= last)).await;
+            matches!(reached, Ok(Ok(_)))
+        }
+        .boxed()
     }
 
     fn lease<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Lease>, StoreError>> {

@@ -54,6 +54,13 @@ pub trait Backend: Send + Sync + 'static {
     /// Every commit with topics after now, in order.
     fn watch(&self) -> Watch;
 
+    /// Waits until watchers have been told of everything up to the position at the time of the call; `false` when that
+    /// takes too long. Where they are told before a commit resolves, which is what this says by default, there is
+    /// nothing to wait for.
+    fn watchers_told(&self) -> BoxFuture<'_, bool> {
+        Box::pin(std::future::ready(true))
+    }
+
     /// Takes the named lease, for work that one node at a time must do; `None` while another holder has it.
     fn lease<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Lease>, StoreError>>;
 

@@ -91,6 +91,7 @@ macro_rules! conformance_tests {
             order: a_position_is_never_seen_before_its_rows;
             order: a_scan_never_sees_half_a_batch;
             watching: a_watcher_misses_nothing_and_sees_it_in_order;
+            watching: who_waits_for_watchers_to_be_told_finds_the_notice;
             watching: a_slow_watcher_is_told_that_everything_changed;
             watching: a_watcher_sees_the_end_of_a_closed_store;
             leases: a_lease_is_exclusive_until_dropped;

@@ -107,6 +107,12 @@ impl Store {
         self.backend.watch()
     }
 
+    /// Waits until watchers have been told of every commit that has resolved, so that [`Watch::try_next`] finds it;
+    /// `false` when that takes too long, and anything may have changed.
+    pub async fn watchers_told(&self) -> bool {
+        self.backend.watchers_told().await
+    }
+
     /// Takes the named lease; `None` while another holder has it.
     pub async fn lease(&self, name: &str) -> Result<Option<Lease>, StoreError> {
         self.backend.lease(name).await

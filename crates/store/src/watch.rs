@@ -92,4 +92,13 @@ impl Watch {
             Err(broadcast::error::RecvError::Closed) => None,
         }
     }
+
+    /// The next notice if there is one already.
+    pub fn try_next(&mut self) -> Option<Notice> {
+        match self.receiver.try_recv() {
+            Ok(notice) => Some(notice),
+            Err(broadcast::error::TryRecvError::Lagged(_)) => Some(Notice::Everything),
+            Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed) => None,
+        }
+    }
 }

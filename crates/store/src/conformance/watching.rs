@@ -56,6 +56,23 @@ pub async fn a_watcher_misses_nothing_and_sees_it_in_order(fixture: &impl Fixtur
     }
 }
 
+/// So that what follows the store can answer with what was committed before the question.
+pub async fn who_waits_for_watchers_to_be_told_finds_the_notice(fixture: &impl Fixture) {
+    let store = fixture.open().await;
+    let mut watch = store.watch();
+    for _ in 0..50 {
+        let mut batch = Batch::new();
+        batch.touch(Topic::User(owned_user_id!("@a:example.org")));
+        let position = store.commit(batch).await.expect("a commit").first;
+        assert!(store.watchers_told().await, "nobody is told");
+        let Some(Notice::Changes(changes)) = watch.try_next() else {
+            panic!("the notice of an acknowledged commit is not there")
+        };
+        assert_eq!(changes.position, position);
+        assert!(watch.try_next().is_none());
+    }
+}
+
 /// Rather than fed for ever from memory without bound.
 pub async fn a_slow_watcher_is_told_that_everything_changed(fixture: &impl Fixture) {
     let store = fixture.open().await;
