@@ -3,7 +3,9 @@
 use std::fmt;
 
 use base64::{Engine as _, engine::GeneralPurpose, engine::general_purpose::STANDARD_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
 use ruma::signatures::{Ed25519KeyPair, KeyPair, Signature};
+use sha2::Sha256;
 use thiserror::Error;
 
 /// What stands before the 32-byte seed in the PKCS#8 form of an ed25519 key (RFC 8410).
@@ -88,6 +90,19 @@ impl SigningKey {
         format!("ed25519 {} {}\n", self.version, BASE64.encode(self.seed))
     }
 
+    /// A key for another purpose, from which neither this one nor that of a third purpose can be learnt.
+    pub fn derive_key(&self, purpose: &str) -> [u8; 32] {
+        let mut block = [0; 64];
+        for (target, byte) in block.iter_mut().zip(self.seed) {
+            *target = byte;
+        }
+        let mac = Hmac::<Sha256>::new(&block.into());
+        mac.chain_update(purpose.as_bytes())
+            .finalize()
+            .into_bytes()
+            .into()
+    }
+
     /// The name under which signatures stand, such as `ed25519:a_1`.
     pub fn key_id(&self) -> String {
         format!("ed25519:{}", self.version)
@@ -115,5 +130,18 @@ impl fmt::Debug for SigningKey {
         f.debug_struct("SigningKey")
             .field("version", &self.version)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn derived_keys_differ_by_purpose_and_by_key() {
+        let key = |byte| SigningKey::from_seed([byte; 32], "a").unwrap();
+        assert_eq!(key(1).derive_key("tokens"), key(1).derive_key("tokens"));
+        assert_ne!(key(1).derive_key("tokens"), key(1).derive_key("other"));
+        assert_ne!(key(1).derive_key("tokens"), key(2).derive_key("tokens"));
     }
 }
