@@ -1,0 +1,141 @@
+//! Which identity servers users may name, and where those are (security.md T16, T17).
+
+use ruma::ServerName;
+
+/// The operator's word on identity servers.
+#[derive(Debug, Clone, Default)]
+pub struct Trust {
+    /// Whether any server may be named that the address policy lets us reach.
+    any: bool,
+    /// Servers named one by one, with where they are.
+    named: Vec<Named>,
+    /// Names of the bundled one.
+    bundled: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Named {
+    name: String,
+    base: String,
+}
+
+/// An identity server that may be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdentityServer {
+    /// The one in this process.
+    Bundled,
+    /// Another, by its name and where it is, without a slash at the end.
+    Remote {
+        /// As users name it: host, and port if any.
+        name: String,
+        /// Such as `https://id.example.org`.
+        base: String,
+    },
+}
+
+impl Trust {
+    /// From `[identity_servers] trusted` and the names under which the bundled one is known. An entry is `*`, a host
+    /// with or without a port, or such with `http://` before it for a server without TLS.
+    pub fn new(trusted: &[String], bundled: Vec<String>) -> Self {
+        let named = trusted.iter().filter(|entry| *entry != "*").map(|entry| {
+            let entry = entry.trim_end_matches('/');
+            let name = entry
+                .strip_prefix("https://")
+                .or_else(|| entry.strip_prefix("http://"))
+                .unwrap_or(entry);
+            let base = if entry.contains("://") {
+                entry.to_owned()
+            } else {
+                format!("https://{entry}")
+            };
+            Named {
+                name: name.to_ascii_lowercase(),
+                base,
+            }
+        });
+        Self {
+            any: trusted.iter().any(|entry| entry == "*"),
+            named: named.collect(),
+            bundled: bundled
+                .into_iter()
+                .map(|name| name.to_ascii_lowercase())
+                .collect(),
+        }
+    }
+
+    /// Hosts that the operator named, and which therefore may be in a private network.
+    pub fn named(&self) -> impl Iterator<Item = &str> {
+        self.named.iter().map(|named| named.name.as_str())
+    }
+
+    /// The server that a client means; `None` when it is not to be asked.
+    pub fn server(&self, id_server: &str) -> Option<IdentityServer> {
+        let name = id_server.to_ascii_lowercase();
+        if self.bundled.contains(&name) {
+            return Some(IdentityServer::Bundled);
+        }
+        if let Some(named) = self.named.iter().find(|named| named.name == name) {
+            return Some(IdentityServer::Remote {
+                name,
+                base: named.base.clone(),
+            });
+        }
+        // The grammar of server names keeps paths, user names and queries out of the address.
+        (self.any && ServerName::parse(&name).is_ok()).then(|| IdentityServer::Remote {
+            base: format!("https://{name}"),
+            name,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base(trust: &Trust, name: &str) -> Option<String> {
+        match trust.server(name)? {
+            IdentityServer::Bundled => Some("bundled".to_owned()),
+            IdentityServer::Remote { base, .. } => Some(base),
+        }
+    }
+
+    #[test]
+    fn t17_only_servers_of_the_list_may_be_named() {
+        let trusted = ["id.example.org".to_owned(), "http://127.0.0.1:8090".to_owned()];
+        let trust = Trust::new(&trusted, vec!["hs.example.org".to_owned()]);
+        assert_eq!(
+            base(&trust, "ID.example.org").as_deref(),
+            Some("https://id.example.org")
+        );
+        assert_eq!(
+            base(&trust, "127.0.0.1:8090").as_deref(),
+            Some("http://127.0.0.1:8090")
+        );
+        assert_eq!(base(&trust, "hs.example.org").as_deref(), Some("bundled"));
+        assert_eq!(base(&trust, "127.0.0.1"), None);
+        assert_eq!(base(&trust, "evil.example"), None);
+    }
+
+    #[test]
+    fn t17_a_name_is_never_more_than_host_and_port() {
+        let trust = Trust::new(&["*".to_owned()], Vec::new());
+        assert_eq!(
+            base(&trust, "any.example:8448").as_deref(),
+            Some("https://any.example:8448")
+        );
+        for name in [
+            "",
+            "https://a.example",
+            "a.example/path",
+            "user@a.example",
+            "a.example?x",
+            "a.example#x",
+            "a.example:80:90",
+            "a b",
+            "a.example\\b",
+            "a.example%2f",
+        ] {
+            assert_eq!(base(&trust, name), None, "{name}");
+        }
+    }
+}
