@@ -19,7 +19,7 @@ pub struct Rooms {
 /// What clones share.
 pub(crate) struct Shared {
     pub(crate) server_name: OwnedServerName,
-    pub(crate) key: SigningKey,
+    pub(crate) key: Arc<SigningKey>,
     pub(crate) clock: Clock,
     pub(crate) accounts: Accounts,
     pub(crate) remote: Arc<dyn RemoteServers>,
@@ -33,7 +33,7 @@ impl Rooms {
     pub fn new(
         store: Store,
         accounts: Accounts,
-        key: SigningKey,
+        key: impl Into<Arc<SigningKey>>,
         remote: Arc<dyn RemoteServers>,
         config: Config,
         clock: Clock,
@@ -45,7 +45,7 @@ impl Rooms {
             store,
             shared: Arc::new(Shared {
                 server_name,
-                key,
+                key: key.into(),
                 clock,
                 accounts,
                 remote,
