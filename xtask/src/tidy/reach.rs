@@ -6,6 +6,8 @@ use crate::tidy::{Complaint, paths::paths, source::Source};
 const MAY_REACH_OUT: &[&str] = &[
     "store-embedded",
     "store-postgres",
+    "outbound",
+    "mail",
     "http",
     "federation",
     "media",

@@ -1,0 +1,23 @@
+//! The one door for every HTTP request that the server makes: to identity servers, other homeservers, application
+//! services, push gateways, whatever comes.
+//!
+//! Where a request goes is often for strangers to say. So the door decides by the address that is *connected to*
+//! whether it may be (security.md I01, I02), follows no redirect, speaks TLS unless told otherwise, and bounds time and
+//! size. It knows nothing of Matrix: what an answer means is for its callers.
+//!
+//! Read in this order: [`policy`] (which addresses), [`request`], [`outbound`] (sending), [`answer`].
+
+pub mod answer;
+pub mod error;
+pub mod outbound;
+pub mod policy;
+pub mod request;
+mod resolver;
+mod tls;
+
+pub use self::{
+    answer::OutboundAnswer,
+    error::{OutboundError, OutboundSetupError},
+    outbound::{Outbound, OutboundConfig},
+    request::OutboundRequest,
+};
