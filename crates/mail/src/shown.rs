@@ -1,0 +1,73 @@
+//! Names that strangers chose, in mails that we send (security.md W11): short, of one line, and no links.
+
+/// How much of a name is shown before it is cut.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Length(pub(crate) usize);
+
+/// Of an inviter's name.
+pub(crate) const INVITER: Length = Length(20);
+
+/// Of a room's name.
+pub(crate) const ROOM: Length = Length(30);
+
+/// The name as it may be shown.
+pub(crate) fn shown(name: &str, Length(most): Length) -> String {
+    let plain: String = name.chars().map(|c| if is_plain(c) { c } else { ' ' }).collect();
+    let words = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut short: String = words.chars().take(most).collect();
+    if short.len() < words.len() {
+        short.push('…');
+    }
+    defused(&short)
+}
+
+/// Control characters would break lines and headers; those that turn the direction of text would hide what it says.
+fn is_plain(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// With dots and slashes that look alike but make no link in a mail reader.
+fn defused(name: &str) -> String {
+    let mut defused = String::with_capacity(name.len());
+    let mut rest = name.chars().peekable();
+    while let Some(c) = rest.next() {
+        let before_word = rest.peek().is_some_and(|next| next.is_alphanumeric());
+        defused.push(match c {
+            '.' if before_word => '\u{2024}',
+            '/' => '\u{2215}',
+            '@' => '\u{ff20}',
+            c => c,
+        });
+    }
+    defused
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn w11_names_are_short_and_of_one_line() {
+        assert_eq!(shown("Alice", INVITER), "Alice");
+        assert_eq!(shown("a\r\nBcc: x", INVITER), "a Bcc: x");
+        assert_eq!(shown(&"x".repeat(21), INVITER), format!("{}…", "x".repeat(20)));
+        assert_eq!(shown(&"ä".repeat(31), ROOM), format!("{}…", "ä".repeat(30)));
+        assert_eq!(shown("a\u{202e}b\u{200b}c", ROOM), "a b c");
+    }
+
+    #[test]
+    fn w11_names_make_no_links() {
+        for name in [
+            "http://evil.example/x",
+            "www.evil.example",
+            "evil.example",
+            "win@evil.example",
+        ] {
+            let shown = shown(name, ROOM);
+            assert!(!shown.contains("://") && !shown.contains('@'), "{shown}");
+            assert!(!shown.contains(".e") && !shown.contains(".evil"), "{shown}");
+        }
+        assert_eq!(shown("Mr. Smith", INVITER), "Mr. Smith");
+    }
+}

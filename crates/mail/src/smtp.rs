@@ -1,0 +1,193 @@
+//! E-mail, by SMTP.
+
+use std::{path::PathBuf, time::Duration};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use lettre::{
+    AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
+    message::{Mailbox, MultiPart, header},
+    transport::smtp::{
+        authentication::Credentials,
+        client::{Certificate, Tls, TlsParameters},
+    },
+};
+use thiserror::Error;
+
+use crate::{Carrier, DeliveryError, Message, Threepid};
+
+/// How long a mail server may take for one step.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How the way to the mail server is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmtpTls {
+    /// Not at all: for a server on the same machine.
+    None,
+    /// From the start of the conversation on (RFC 3207); never without.
+    Starttls,
+    /// From the first byte (RFC 8314).
+    Tls,
+}
+
+/// Where mail goes out.
+#[derive(Clone)]
+pub struct SmtpConfig {
+    /// The mail server.
+    pub host: String,
+    /// Its port; unset: 465 with TLS, 587 otherwise.
+    pub port: Option<u16>,
+    /// How the way there is protected.
+    pub tls: SmtpTls,
+    /// Name and password there.
+    pub login: Option<(String, String)>,
+    /// The sender: an address, or `Name <address>`.
+    pub from: String,
+    /// Certificate authorities besides the system's, in PEM.
+    pub extra_ca_files: Vec<PathBuf>,
+}
+
+/// Why mail cannot be set up.
+#[derive(Debug, Error)]
+pub enum SmtpSetupError {
+    /// Nobody can be the sender.
+    #[error("`[email] from` is not an address; write `name@example.org` or `Name <name@example.org>`")]
+    From,
+    /// A file with certificate authorities cannot be used.
+    #[error("cannot use the certificates in {path}: {reason}")]
+    Certificates {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS to the mail server: {0}")]
+    Tls(String),
+}
+
+/// Sends by SMTP, over connections that are kept.
+pub struct SmtpCarrier {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+    /// What stands after the `@` of message ids.
+    domain: String,
+}
+
+impl SmtpCarrier {
+    /// A carrier to this server. Its certificate must be good for its name (security.md I05).
+    pub fn new(config: &SmtpConfig) -> Result<Self, SmtpSetupError> {
+        let from: Mailbox = config.from.parse().map_err(|_| SmtpSetupError::From)?;
+        let domain = from.email.domain().to_owned();
+        let tls = match config.tls {
+            SmtpTls::None => Tls::None,
+            SmtpTls::Starttls => Tls::Required(parameters(config)?),
+            SmtpTls::Tls => Tls::Wrapper(parameters(config)?),
+        };
+        let port = config.port.unwrap_or(match config.tls {
+            SmtpTls::Tls => 465,
+            SmtpTls::None | SmtpTls::Starttls => 587,
+        });
+        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&config.host)
+            .port(port)
+            .tls(tls)
+            .timeout(Some(TIMEOUT));
+        if let Some((user, password)) = &config.login {
+            builder = builder.credentials(Credentials::new(user.clone(), password.clone()));
+        }
+        Ok(Self {
+            transport: builder.build(),
+            from,
+            domain,
+        })
+    }
+
+    async fn send(&self, message: &Message) -> Result<(), DeliveryError> {
+        let mail = self
+            .mail(message)
+            .ok_or(DeliveryError::Never("no mail can be made of it"))?;
+        match self.transport.send(mail).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(failure(&error)),
+        }
+    }
+
+    fn mail(&self, message: &Message) -> Option<lettre::Message> {
+        let to = mailbox(&message.to)?;
+        // Header values are encoded by the library; a subject with a line break in it would not be one.
+        let subject: String = message.subject.chars().filter(|c| !c.is_control()).collect();
+        lettre::Message::builder()
+            .from(self.from.clone())
+            .to(to)
+            .subject(subject)
+            .message_id(Some(format!("<{}@{}>", message.id, self.domain)))
+            .header(AutoSubmitted)
+            .multipart(MultiPart::alternative_plain_html(
+                message.text.clone(),
+                message.html.clone(),
+            ))
+            .ok()
+    }
+}
+
+impl Carrier for SmtpCarrier {
+    fn deliver<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<(), DeliveryError>> {
+        self.send(message).boxed()
+    }
+}
+
+impl std::fmt::Debug for SmtpCarrier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SmtpCarrier")
+    }
+}
+
+fn mailbox(to: &Threepid) -> Option<Mailbox> {
+    Some(Mailbox::new(None, to.address().parse().ok()?))
+}
+
+fn parameters(config: &SmtpConfig) -> Result<TlsParameters, SmtpSetupError> {
+    let mut builder = TlsParameters::builder(config.host.clone());
+    for path in &config.extra_ca_files {
+        let failed = |reason: String| SmtpSetupError::Certificates {
+            path: path.clone(),
+            reason,
+        };
+        let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+        let certificate = Certificate::from_pem(&pem).map_err(|error| failed(error.to_string()))?;
+        builder = builder.add_root_certificate(certificate);
+    }
+    builder
+        .build()
+        .map_err(|error| SmtpSetupError::Tls(error.to_string()))
+}
+
+/// What a failure means for the message. A refused login is the operator's to repair, and no reason to drop mail.
+fn failure(error: &lettre::transport::smtp::Error) -> DeliveryError {
+    let code = error.status().map(u16::from);
+    match code {
+        Some(530 | 534 | 535 | 538) => DeliveryError::Later("the mail server does not accept the login"),
+        Some(_) if error.is_permanent() => DeliveryError::Never("the mail server refuses it for good"),
+        Some(_) => DeliveryError::Later("the mail server does not take it now"),
+        None if error.is_tls() => DeliveryError::Later("the mail server's certificate is not good"),
+        None if error.is_timeout() => DeliveryError::Later("the mail server takes too long"),
+        None => DeliveryError::Later("the mail server cannot be reached"),
+    }
+}
+
+/// Keeps holiday notices from answering (RFC 3834).
+#[derive(Debug, Clone, Copy)]
+struct AutoSubmitted;
+
+impl header::Header for AutoSubmitted {
+    fn name() -> header::HeaderName {
+        header::HeaderName::new_from_ascii_str("Auto-Submitted")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self)
+    }
+
+    fn display(&self) -> header::HeaderValue {
+        header::HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}
