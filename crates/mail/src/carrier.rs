@@ -11,6 +11,8 @@ pub struct Message {
     pub to: Threepid,
     /// Names the message, the same on every try.
     pub id: String,
+    /// When it was asked for, in milliseconds since 1970.
+    pub written_ms: u64,
     /// One line. Empty for text messages.
     pub subject: String,
     /// What it says.

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use gatehouse_events::Clock;
-use gatehouse_store::{Batch, Store};
+use gatehouse_store::{Batch, Direction, Range, Store, StoreError};
 use thiserror::Error;
 use tokio::sync::Notify;
 
@@ -15,6 +15,9 @@ use crate::{
     carrier::Carrier,
     tables::{QUEUE, QueuedRow},
 };
+
+/// Messages read at once to count them.
+const PAGE: usize = 512;
 
 /// Random bytes in a message's id.
 const ID_BYTES: usize = 16;
@@ -80,8 +83,8 @@ pub(crate) struct Inner {
     config: OutboxConfig,
     templates: Templates,
     pub(crate) counters: Counters,
-    /// Something was added to a batch, which will be committed in a moment.
-    pub(crate) added: Notify,
+    /// Something was added to a batch, which will be committed in a moment: e-mails, and text messages.
+    added: [Notify; 2],
 }
 
 impl Outbox {
@@ -101,7 +104,7 @@ impl Outbox {
                 config,
                 templates,
                 counters: Counters::default(),
-                added: Notify::new(),
+                added: [Notify::new(), Notify::new()],
             }),
         }
     }
@@ -136,9 +139,27 @@ impl Outbox {
             attempts: 0,
         };
         let id = new_id().ok_or(CannotSend::Unwritable)?;
-        batch.put(&QUEUE, &(now_ms, id), &row);
-        self.inner.added.notify_one();
+        batch.put(&QUEUE, &(to.medium().as_str().to_owned(), now_ms, id), &row);
+        self.inner.added(to.medium()).notify_one();
         Ok(())
+    }
+
+    /// How many messages wait, on all nodes.
+    pub async fn waiting(&self) -> Result<u64, StoreError> {
+        let mut count: u64 = 0;
+        let mut range = Range::all();
+        loop {
+            let rows = self
+                .inner
+                .store
+                .scan(&QUEUE, &range, Direction::Forward, PAGE)
+                .await?;
+            count += rows.len() as u64;
+            match rows.last() {
+                Some((last, _)) if rows.len() == PAGE => range = Range::all().after(last),
+                _ => return Ok(count),
+            }
+        }
     }
 
     /// How it has gone since the start.
@@ -157,6 +178,14 @@ impl Inner {
         match medium {
             Medium::Email => self.carriers.email.as_ref(),
             Medium::Msisdn => self.carriers.sms.as_ref(),
+        }
+    }
+
+    pub(crate) fn added(&self, medium: Medium) -> &Notify {
+        let [email, sms] = &self.added;
+        match medium {
+            Medium::Email => email,
+            Medium::Msisdn => sms,
         }
     }
 }

@@ -14,8 +14,9 @@ pub(crate) const ROOM: Length = Length(30);
 pub(crate) fn shown(name: &str, Length(most): Length) -> String {
     let plain: String = name.chars().map(|c| if is_plain(c) { c } else { ' ' }).collect();
     let words = plain.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut short: String = words.chars().take(most).collect();
-    if short.len() < words.len() {
+    let mut short = words.clone();
+    if words.chars().count() > most {
+        short = words.chars().take(most.saturating_sub(1)).collect();
         short.push('…');
     }
     defused(&short)
@@ -24,7 +25,11 @@ pub(crate) fn shown(name: &str, Length(most): Length) -> String {
 /// Control characters would break lines and headers; those that turn the direction of text would hide what it says.
 fn is_plain(c: char) -> bool {
     !c.is_control()
-        && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+        && !matches!(
+            c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 /// With dots and slashes that look alike but make no link in a mail reader.
@@ -51,8 +56,8 @@ mod tests {
     fn w11_names_are_short_and_of_one_line() {
         assert_eq!(shown("Alice", INVITER), "Alice");
         assert_eq!(shown("a\r\nBcc: x", INVITER), "a Bcc: x");
-        assert_eq!(shown(&"x".repeat(21), INVITER), format!("{}…", "x".repeat(20)));
-        assert_eq!(shown(&"ä".repeat(31), ROOM), format!("{}…", "ä".repeat(30)));
+        assert_eq!(shown(&"x".repeat(21), INVITER), format!("{}…", "x".repeat(19)));
+        assert_eq!(shown(&"ä".repeat(31), ROOM), format!("{}…", "ä".repeat(29)));
         assert_eq!(shown("a\u{202e}b\u{200b}c", ROOM), "a b c");
     }
 

@@ -1,6 +1,9 @@
 //! E-mail, by SMTP.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use lettre::{
@@ -9,14 +12,19 @@ use lettre::{
     transport::smtp::{
         authentication::Credentials,
         client::{Certificate, Tls, TlsParameters},
+        extension::ClientId,
     },
 };
 use thiserror::Error;
 
 use crate::{Carrier, DeliveryError, Message, Threepid};
 
-/// How long a mail server may take for one step.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long connecting to the mail server may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a mail may take altogether. Long, since some servers look at a mail for viruses before they say that they
+/// have it, and would get it again.
+const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// How the way to the mail server is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,9 +73,10 @@ pub enum SmtpSetupError {
     Tls(String),
 }
 
-/// Sends by SMTP, over connections that are kept.
+/// Sends by SMTP, with a connection for each mail: a conversation that was broken off must not be taken up by the next.
 pub struct SmtpCarrier {
     transport: AsyncSmtpTransport<Tokio1Executor>,
+    timeout: Duration,
     from: Mailbox,
     /// What stands after the `@` of message ids.
     domain: String,
@@ -90,24 +99,34 @@ impl SmtpCarrier {
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&config.host)
             .port(port)
             .tls(tls)
-            .timeout(Some(TIMEOUT));
+            .timeout(Some(CONNECT_TIMEOUT))
+            .hello_name(ClientId::Domain(domain.clone()));
         if let Some((user, password)) = &config.login {
             builder = builder.credentials(Credentials::new(user.clone(), password.clone()));
         }
         Ok(Self {
             transport: builder.build(),
+            timeout: TIMEOUT,
             from,
             domain,
         })
+    }
+
+    /// The same, which waits for so long at most.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
     }
 
     async fn send(&self, message: &Message) -> Result<(), DeliveryError> {
         let mail = self
             .mail(message)
             .ok_or(DeliveryError::Never("no mail can be made of it"))?;
-        match self.transport.send(mail).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(failure(&error)),
+        match tokio::time::timeout(self.timeout, self.transport.send(mail)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(failure(&error)),
+            Err(_) => Err(DeliveryError::Later("the mail server takes too long")),
         }
     }
 
@@ -120,6 +139,7 @@ impl SmtpCarrier {
             .to(to)
             .subject(subject)
             .message_id(Some(format!("<{}@{}>", message.id, self.domain)))
+            .date(UNIX_EPOCH + Duration::from_millis(message.written_ms))
             .header(AutoSubmitted)
             .multipart(MultiPart::alternative_plain_html(
                 message.text.clone(),
@@ -161,14 +181,19 @@ fn parameters(config: &SmtpConfig) -> Result<TlsParameters, SmtpSetupError> {
         .map_err(|error| SmtpSetupError::Tls(error.to_string()))
 }
 
-/// What a failure means for the message. A refused login is the operator's to repair, and no reason to drop mail.
+/// What a failure means for the message. Settings that do not fit are the operator's to repair, and no reason to drop
+/// mail: the answers 50x are about commands, 53x about the login.
 fn failure(error: &lettre::transport::smtp::Error) -> DeliveryError {
     let code = error.status().map(u16::from);
     match code {
-        Some(530 | 534 | 535 | 538) => DeliveryError::Later("the mail server does not accept the login"),
+        Some(530..=539) => DeliveryError::Later("the mail server does not accept the login"),
+        Some(500..=509) => DeliveryError::Later("the mail server does not understand us"),
         Some(_) if error.is_permanent() => DeliveryError::Never("the mail server refuses it for good"),
         Some(_) => DeliveryError::Later("the mail server does not take it now"),
         None if error.is_tls() => DeliveryError::Later("the mail server's certificate is not good"),
+        None if error.is_client() => {
+            DeliveryError::Later("the mail server does not offer what the settings ask for: TLS, or a login")
+        }
         None if error.is_timeout() => DeliveryError::Later("the mail server takes too long"),
         None => DeliveryError::Later("the mail server cannot be reached"),
     }

@@ -5,8 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::Threepid;
 
-/// What is to be sent, by when it is to be tried next, in milliseconds since 1970, and by id.
-pub(crate) const QUEUE: Table<(u64, String), QueuedRow> = Table::new("mail.queue");
+/// A message's medium, when it is to be tried next, in milliseconds since 1970, and its id.
+pub(crate) type QueueKey = (String, u64, String);
+
+/// What is to be sent. A row holds links and codes in clear, until it is sent or given up.
+pub(crate) const QUEUE: Table<QueueKey, QueuedRow> = Table::new("mail.queue");
 
 /// A message as it was written when it was asked for.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,6 +11,12 @@ use crate::phone;
 /// The longest e-mail address (RFC 5321, 4.5.3.1.3; limits.md).
 const MAX_EMAIL_BYTES: usize = 254;
 
+/// Longer texts are not looked at (security.md X08).
+const MAX_WRITTEN_BYTES: usize = 500;
+
+/// The longest label of a domain (RFC 1035, 2.3.4).
+const MAX_LABEL_BYTES: usize = 63;
+
 /// The longest local part of one (RFC 5321, 4.5.3.1.1).
 const MAX_LOCAL_PART_BYTES: usize = 64;
 
@@ -80,6 +86,9 @@ impl Threepid {
     /// An e-mail address: one addr-spec and nothing around it (security.md I04). The domain may be written in any
     /// script; upper and lower case are the same (client-server API, "Third-party invites").
     pub fn email(address: &str) -> Result<Self, InvalidThreepid> {
+        if address.len() > MAX_WRITTEN_BYTES {
+            return Err(InvalidThreepid::Email);
+        }
         let (local, domain) = address.split_once('@').ok_or(InvalidThreepid::Email)?;
         let domain = canonical_domain(domain).ok_or(InvalidThreepid::Email)?;
         if !is_local_part(local) {
@@ -152,6 +161,7 @@ fn canonical_domain(domain: &str) -> Option<String> {
         Host::Domain(domain) => {
             let label = |label: &str| {
                 !label.is_empty()
+                    && label.len() <= MAX_LABEL_BYTES
                     && !label.starts_with('-')
                     && !label.ends_with('-')
                     && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
@@ -206,6 +216,19 @@ mod tests {
         assert!(Threepid::parse("email", &long).is_err());
         let long = format!("a@{}.example", "b.".repeat(125));
         assert!(Threepid::parse("email", &long).is_err());
+        let long = format!("a@{}.example", "b".repeat(64));
+        assert!(Threepid::parse("email", &long).is_err());
+    }
+
+    #[test]
+    fn x08_long_texts_are_not_looked_at() {
+        for medium in ["email", "msisdn"] {
+            let long = format!("{}@b.example", "1".repeat(1 << 20));
+            assert!(Threepid::parse(medium, &long).is_err());
+        }
+        let long = format!("a@{}", "ö.".repeat(1 << 20));
+        assert_eq!(Threepid::parse("email", &long), Err(InvalidThreepid::Email));
+        assert!(Threepid::phone("GB", &"1".repeat(1 << 20)).is_err());
     }
 
     #[test]
