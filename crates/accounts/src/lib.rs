@@ -22,6 +22,7 @@ mod guests;
 mod last_seen;
 pub mod login;
 pub mod logout;
+pub mod openid;
 pub mod password_hash;
 pub mod passwords;
 pub mod profile;
@@ -55,6 +56,7 @@ pub use self::{
     error::Unavailable,
     filters::FilterError,
     login::LoginError,
+    openid::OpenIdToken,
     password_hash::HashError,
     passwords::PasswordError,
     profile::{Profile, ProfileChange, ProfileError},

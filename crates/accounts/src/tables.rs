@@ -4,9 +4,9 @@ use gatehouse_store::{Position, Table};
 use ruma::{OwnedDeviceId, OwnedUserId};
 
 use crate::{
-    access_token::Digest, devices::DeviceRow, profile::ProfileRow, refresh_token::FamilyRow,
-    registration_tokens::RegistrationTokenRow, seen_devices::LastSeenRow, session::AccessTokenRow,
-    user_interactive::SessionRow, users::UserRow,
+    access_token::Digest, devices::DeviceRow, openid::OpenIdRow, profile::ProfileRow,
+    refresh_token::FamilyRow, registration_tokens::RegistrationTokenRow, seen_devices::LastSeenRow,
+    session::AccessTokenRow, user_interactive::SessionRow, users::UserRow,
 };
 
 /// A user of this server. Never deleted, so that a name is never given twice.
@@ -68,3 +68,9 @@ pub(crate) const FILTERS: Table<(OwnedUserId, String), (String,)> = Table::new("
 
 /// How many filters a user has stored.
 pub(crate) const FILTER_COUNTS: Table<(OwnedUserId,), (u64,)> = Table::new("accounts.filter_counts");
+
+/// An OpenID token in force: whose it is.
+pub(crate) const OPENID_TOKENS: Table<(Digest,), OpenIdRow> = Table::new("accounts.openid_tokens");
+
+/// The same by when they expire, so that old ones can be found and deleted.
+pub(crate) const OPENID_BY_AGE: Table<(u64, Digest), ()> = Table::new("accounts.openid_by_age");

@@ -5,6 +5,7 @@ mod devices;
 mod filters;
 mod hanging_up;
 mod login;
+mod openid;
 mod profile;
 mod races;
 mod refresh;

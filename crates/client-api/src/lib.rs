@@ -33,6 +33,7 @@ mod login;
 mod logout;
 mod message_pagination;
 mod old_sync;
+mod openid;
 mod paging;
 mod password_management;
 mod presence;

@@ -6,9 +6,10 @@ use crate::{
     ClientApi, account_data, account_deactivation, admin, administrative_contact, banning, capabilities,
     create_room, device_management, directory, event_context, filter, inviting, joining, kicking, knocking,
     leaving, legacy_v1, list_joined_rooms, list_public_rooms, login, logout, message_pagination, old_sync,
-    password_management, presence, profile, push_rules, redaction, refresh, register, registration_tokens,
-    relations, report_content, room_event_by_timestamp, room_send, room_state, room_summary, room_upgrades,
-    rooms, space_hierarchy, sync, tags, threads_list, versions, wellknown, whoami,
+    openid, password_management, presence, profile, push_rules, redaction, refresh, register,
+    registration_tokens, relations, report_content, room_event_by_timestamp, room_send, room_state,
+    room_summary, room_upgrades, rooms, space_hierarchy, sync, tags, threads_list, versions, wellknown,
+    whoami,
 };
 
 /// Everything under `/_matrix/client` and `/.well-known/matrix`.
@@ -58,6 +59,7 @@ fn accounts() -> Router<ClientApi> {
         .merge(filter::routes())
         .merge(login::routes())
         .merge(logout::routes())
+        .merge(openid::routes())
         .merge(password_management::routes())
         .merge(presence::routes())
         .merge(profile::routes())

@@ -43,6 +43,8 @@ mod logout;
 #[cfg(test)]
 mod message_pagination;
 #[cfg(test)]
+mod openid;
+#[cfg(test)]
 mod password_management;
 #[cfg(test)]
 mod profile;
