@@ -131,7 +131,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
 }
 
 /// Reads the whole body, as far as it may go.
-async fn read(request: Request<Body>, max_bytes: usize) -> Result<Bytes, ApiError> {
+pub(crate) async fn read(request: Request<Body>, max_bytes: usize) -> Result<Bytes, ApiError> {
     let announced = request
         .headers()
         .get(header::CONTENT_LENGTH)

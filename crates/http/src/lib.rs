@@ -3,7 +3,7 @@
 //! An API crate writes handlers from these extractors and answers [`ApiError`]; [`Envelope`] puts around all of them
 //! what every request needs, and [`serve()`] takes the connections. It knows no Matrix endpoint.
 //!
-//! Read in this order: [`error`], [`context`], [`requester`], [`body`], [`query`], [`path`], [`rate_limits`],
+//! Read in this order: [`error`], [`context`], [`requester`], [`body`], [`form`], [`query`], [`path`], [`rate_limits`],
 //! [`envelope`], [`listener`], [`serve`](mod@serve).
 
 mod account_errors;
@@ -11,6 +11,7 @@ pub mod body;
 pub mod context;
 pub mod envelope;
 pub mod error;
+pub mod form;
 pub mod listener;
 pub mod metrics;
 pub mod path;
@@ -29,6 +30,7 @@ pub use self::{
     context::{HasHttp, HttpContext},
     envelope::Envelope,
     error::ApiError,
+    form::FormBody,
     listener::{Address, ListenError, Listener, TlsFiles},
     metrics::Metrics,
     path::Path,
