@@ -15,6 +15,9 @@ pub mod request;
 mod resolver;
 mod tls;
 
+/// The words that requests are made of.
+pub use http;
+
 pub use self::{
     answer::OutboundAnswer,
     error::{OutboundError, OutboundSetupError},
