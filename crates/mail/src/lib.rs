@@ -25,7 +25,7 @@ pub use self::{
     carrier::{Carrier, DeliveryError, Message},
     letter::Letter,
     outbox::{CannotSend, Carriers, Counts, Outbox, OutboxConfig},
-    sms::{SmsCarrier, SmsConfig},
+    sms::{SmsBody, SmsCarrier, SmsConfig, SmsSetupError},
     smtp::{SmtpCarrier, SmtpConfig, SmtpSetupError, SmtpTls},
     templates::{TemplateError, Templates},
     threepid::{InvalidThreepid, Medium, Threepid},
