@@ -1,64 +1,15 @@
 //! Mail, sent to a real mail server and read as a mail reader reads it.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use gatehouse_events::Clock;
 use gatehouse_mail::{
-    CannotSend, Carriers, Letter, Outbox, OutboxConfig, SmtpCarrier, SmtpConfig, SmtpTls, Templates, Threepid,
+    CannotSend, Carriers, Letter, Outbox, OutboxConfig, SmtpConfig, SmtpTls, Templates, Threepid,
 };
-use gatehouse_store::{Batch, Store, memory::MemoryBackend};
-use gatehouse_store_embedded::{EmbeddedBackend, EmbeddedConfig};
+use gatehouse_store::Batch;
 use gatehouse_test_mailbox::{Mailbox, MailboxOptions, MailboxTls};
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-const NOW_MS: u64 = 1_795_392_000_000;
-
-fn smtp(port: u16) -> SmtpConfig {
-    SmtpConfig {
-        host: "localhost".to_owned(),
-        port: Some(port),
-        tls: SmtpTls::None,
-        login: None,
-        from: "Gatehouse <gatehouse@hs.example>".to_owned(),
-        extra_ca_files: Vec::new(),
-    }
-}
-
-fn memory() -> Store {
-    Store::new(Arc::new(MemoryBackend::new()))
-}
-
-fn outbox(store: &Store, clock: &Clock, smtp: &SmtpConfig) -> Outbox {
-    let carriers = Carriers {
-        email: Some(Arc::new(SmtpCarrier::new(smtp).unwrap())),
-        sms: None,
-    };
-    let config = OutboxConfig {
-        server_name: "hs.example".to_owned(),
-    };
-    let templates = Templates::built_in().unwrap();
-    Outbox::new(store.clone(), clock.clone(), carriers, config, templates)
-}
-
-fn running(outbox: &Outbox) -> AbortOnDropHandle<()> {
-    let outbox = outbox.clone();
-    AbortOnDropHandle::new(tokio::spawn(
-        async move { outbox.run(CancellationToken::new()).await },
-    ))
-}
-
-async fn enqueue(store: &Store, outbox: &Outbox, room: &str) {
-    let mut batch = Batch::new();
-    let letter = Letter::Invitation {
-        inviter: "Alice".to_owned(),
-        room: Some(room.to_owned()),
-        link: "https://hs.example/i/abc?x=1&y=2".to_owned(),
-    };
-    let to = Threepid::parse("email", "bob@mail.example").unwrap();
-    outbox.enqueue(&mut batch, &to, &letter).unwrap();
-    store.commit(batch).await.unwrap();
-}
+use crate::{NOW_MS, embedded, enqueue, memory, outbox, retried, running, smtp};
 
 #[tokio::test]
 async fn a_letter_arrives_as_a_mail_reader_wants_it() {
@@ -92,13 +43,6 @@ async fn w11_a_rooms_name_adds_no_header_and_no_recipient() {
     assert_eq!(mail.recipients, ["bob@mail.example"]);
     assert_eq!(mail.header("Bcc"), None);
     assert!(mail.subject.contains("x Bcc:"));
-}
-
-/// Waits until so many tries have failed.
-async fn retried(outbox: &Outbox, tries: u64) {
-    while outbox.counts().retried < tries {
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test]
@@ -149,11 +93,7 @@ async fn what_is_refused_for_good_is_not_sent_again() {
 #[tokio::test]
 async fn r30_what_was_enqueued_is_sent_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let open = || {
-        Store::new(Arc::new(
-            EmbeddedBackend::open(dir.path(), &EmbeddedConfig::default()).unwrap(),
-        ))
-    };
+    let open = || embedded(dir.path());
     let clock = Clock::manual(NOW_MS);
     let mailbox = Mailbox::start().await.unwrap();
     let store = open();
