@@ -1,0 +1,62 @@
+//! Why another homeserver was of no help.
+
+use gatehouse_outbound::OutboundError;
+use thiserror::Error;
+
+/// Why another homeserver was of no help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum FederationError {
+    /// This server talks to no other.
+    #[error("this server does not talk to other servers")]
+    Disabled,
+    /// It is not there, or may not be asked.
+    #[error("the server cannot be reached: {0}")]
+    Unreachable(OutboundError),
+    /// It says no.
+    #[error("the server refuses, with status {0}")]
+    Refused(u16),
+    /// It answers what it should not.
+    #[error("the server's answer is not what the specification says")]
+    BadAnswer,
+}
+
+impl FederationError {
+    /// Whether asking again later may help.
+    pub fn is_temporary(self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Refused(429 | 500..) => true,
+            Self::Disabled | Self::Refused(_) | Self::BadAnswer => false,
+        }
+    }
+}
+
+impl From<OutboundError> for FederationError {
+    fn from(error: OutboundError) -> Self {
+        match error {
+            OutboundError::NotJson => Self::BadAnswer,
+            error => Self::Unreachable(error),
+        }
+    }
+}
+
+/// Why a request is not known to be from the server that it names. `M_UNAUTHORIZED` or `M_FORBIDDEN`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum VerifyError {
+    /// Nothing that could be checked.
+    #[error(
+        "The request needs an `Authorization` header of the kind X-Matrix, with origin, destination, key and sig."
+    )]
+    Missing,
+    /// It is for another server.
+    #[error("The request is signed for another server.")]
+    OtherDestination,
+    /// No such key, or it has expired.
+    #[error("The key that signed the request is not one of its server's.")]
+    UnknownKey,
+    /// The signature is wrong.
+    #[error("The request's signature is wrong.")]
+    WrongSignature,
+    /// The server's keys cannot be had.
+    #[error("The keys of the server that signed the request cannot be fetched; try again later.")]
+    NoKeys,
+}
