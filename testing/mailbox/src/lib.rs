@@ -2,6 +2,7 @@
 //! makes. Mails are parsed by Python's `email` package, as a mail reader would parse them.
 
 use std::{
+    collections::VecDeque,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -74,6 +75,8 @@ enum Told {
 pub struct Mailbox {
     _child: Child,
     lines: Mutex<Lines<BufReader<ChildStdout>>>,
+    /// What came while a mail to somebody else was waited for.
+    kept: Mutex<VecDeque<Mail>>,
     port: u16,
 }
 
@@ -128,6 +131,7 @@ impl Mailbox {
         Ok(Self {
             _child: child,
             lines: Mutex::new(lines),
+            kept: Mutex::default(),
             port: u16::try_from(port)?,
         })
     }
@@ -137,8 +141,31 @@ impl Mailbox {
         self.port
     }
 
+    /// The next mail to this address, waited for. Mails to others are kept for their own calls.
+    pub async fn next_to(&self, address: &str) -> Result<Mail> {
+        let is_to = |mail: &Mail| mail.recipients.iter().any(|to| to == address);
+        let mut kept = self.kept.lock().await;
+        if let Some(mail) = kept.iter().position(is_to).and_then(|at| kept.remove(at)) {
+            return Ok(mail);
+        }
+        loop {
+            let mail = self.arrived().await?;
+            if is_to(&mail) {
+                return Ok(mail);
+            }
+            kept.push_back(mail);
+        }
+    }
+
     /// The next mail, waited for.
     pub async fn next(&self) -> Result<Mail> {
+        match self.kept.lock().await.pop_front() {
+            Some(mail) => Ok(mail),
+            None => self.arrived().await,
+        }
+    }
+
+    async fn arrived(&self) -> Result<Mail> {
         match self.told().await? {
             Told::Mail(mail) => Ok(*mail),
             Told::Other(other) => bail!("expected a mail, got {other}"),
@@ -168,6 +195,16 @@ impl Mail {
     pub fn link(&self) -> Option<&str> {
         let start = self.text.find("http")?;
         self.text.get(start..)?.split_whitespace().next()
+    }
+
+    /// The code in the text part: the first line's end that is made of digits.
+    pub fn code(&self) -> Option<&str> {
+        let words = self
+            .text
+            .lines()
+            .filter_map(|line| line.split_whitespace().last());
+        let mut codes = words.filter(|word| word.len() >= 4 && word.bytes().all(|b| b.is_ascii_digit()));
+        codes.next()
     }
 
     /// A header's value.

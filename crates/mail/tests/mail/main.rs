@@ -1,9 +1,5 @@
 //! Letters, from the commit that they are asked for in to those who read them.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod outages;
 mod sending;

@@ -33,6 +33,35 @@ async fn a_letter_arrives_as_a_mail_reader_wants_it() {
 }
 
 #[tokio::test]
+async fn everybody_gets_their_own_code() {
+    let mailbox = Mailbox::start().await.unwrap();
+    let (store, clock) = (memory(), Clock::manual(NOW_MS));
+    let outbox = outbox(&store, &clock, &smtp(mailbox.port()));
+    let _running = running(&outbox);
+    for (address, code) in [
+        ("bob@mail.example", "123456"),
+        ("carol@b\u{fc}cher.example", "654321"),
+    ] {
+        let letter = Letter::Validation {
+            link: "https://hs.example/v/abc".to_owned(),
+            code: Some(code.to_owned()),
+        };
+        let to = Threepid::parse("email", address).unwrap();
+        let mut batch = Batch::new();
+        outbox.enqueue(&mut batch, &to, &letter).unwrap();
+        store.commit(batch).await.unwrap();
+    }
+    let carols = mailbox.next_to("carol@xn--bcher-kva.example").await.unwrap();
+    assert_eq!(carols.code(), Some("654321"));
+    let bobs = mailbox.next_to("bob@mail.example").await.unwrap();
+    assert_eq!(
+        (bobs.code(), bobs.link()),
+        (Some("123456"), Some("https://hs.example/v/abc"))
+    );
+    assert!(bobs.html.contains("123456"));
+}
+
+#[tokio::test]
 async fn w11_a_rooms_name_adds_no_header_and_no_recipient() {
     let mailbox = Mailbox::start().await.unwrap();
     let (store, clock) = (memory(), Clock::manual(NOW_MS));

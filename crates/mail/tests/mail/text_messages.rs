@@ -25,11 +25,11 @@ struct Gateway {
 }
 
 impl Gateway {
-    async fn start(statuses: &[u16]) -> Self {
+    async fn start(statuses: &'static [u16]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let (told, requests) = mpsc::unbounded_channel();
-        let mut statuses = statuses.to_vec().into_iter();
+        let mut statuses = statuses.iter();
         let running = tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
@@ -38,7 +38,7 @@ impl Gateway {
                     assert!(stream.read_buf(&mut request).await.unwrap() > 0);
                 }
                 told.send(String::from_utf8(request).unwrap()).unwrap();
-                let status = statuses.next().unwrap_or(200);
+                let status = statuses.next().unwrap_or(&200);
                 let answer =
                     format!("HTTP/1.1 {status} x\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}");
                 stream.write_all(answer.as_bytes()).await.unwrap();
