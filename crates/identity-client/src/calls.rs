@@ -64,6 +64,8 @@ pub(crate) struct Caller<'a> {
     /// Such as `https://id.example.org`.
     pub(crate) base: &'a str,
     pub(crate) token: Option<&'a str>,
+    /// Whether the operator named the server as one without TLS.
+    pub(crate) plain: bool,
 }
 
 impl Caller<'_> {
@@ -87,10 +89,21 @@ impl Caller<'_> {
         self.call(OutboundRequest::post_json(&url, body)).await
     }
 
+    /// As [`Self::post`], in the name of this server: `authorization` is its signature.
+    pub(crate) async fn post_signed<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Value,
+        authorization: &str,
+    ) -> Result<T, CallError> {
+        let url = format!("{}{path}", self.base);
+        let request = OutboundRequest::post_json(&url, body);
+        self.call(request.authorization(authorization)).await
+    }
+
     async fn call<T: DeserializeOwned>(&self, request: OutboundRequest) -> Result<T, CallError> {
         let mut request = request.timeout(TIMEOUT).max_bytes(MAX_BYTES);
-        if self.base.starts_with("http://") {
-            // Only the operator can name such a server.
+        if self.plain {
             request = request.allow_http();
         }
         if let Some(token) = self.token {

@@ -28,7 +28,7 @@ pub enum IdentityServer {
     Remote {
         /// As users name it: host, and port if any.
         name: String,
-        /// Such as `https://id.example.org`.
+        /// Such as `https://id.example.org`; `http` only where the operator named it so.
         base: String,
     },
 }

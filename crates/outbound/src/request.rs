@@ -66,7 +66,12 @@ impl OutboundRequest {
 
     /// With a bearer token. One that no header can hold makes the request fail at the other side, not here.
     pub fn bearer(self, token: &str) -> Self {
-        self.header(AUTHORIZATION, &format!("Bearer {token}"))
+        self.authorization(&format!("Bearer {token}"))
+    }
+
+    /// With this as its `Authorization`.
+    pub fn authorization(self, value: &str) -> Self {
+        self.header(AUTHORIZATION, value)
     }
 
     /// With a header, which is treated as a secret. A value that no header can hold is left out.

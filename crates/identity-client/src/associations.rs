@@ -1,0 +1,212 @@
+//! Who an address belongs to: proven, bound and unbound at an identity server.
+
+use gatehouse_accounts::Secret;
+use gatehouse_mail::Threepid;
+use ruma::UserId;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    IdentityClient, IdentityServer,
+    calls::{CallError, Caller},
+    error::IdentityClientError,
+    store_invite::Dialect,
+    tokens::Access,
+};
+
+/// What proves an address at an identity server.
+#[derive(Debug, Clone)]
+pub struct ThreepidCreds {
+    /// The server, as the client names it.
+    pub id_server: String,
+    /// The user's token there, if the client gives one.
+    pub id_access_token: Option<Secret>,
+    /// The validation session.
+    pub sid: String,
+    /// What the client chose for it.
+    pub client_secret: Secret,
+}
+
+/// An address that somebody has proven to be theirs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Validated {
+    /// The address.
+    pub threepid: Threepid,
+    /// When, in milliseconds since 1970.
+    pub validated_at: u64,
+}
+
+#[derive(Deserialize)]
+struct ValidatedAnswer {
+    medium: String,
+    address: String,
+    #[serde(default)]
+    validated_at: u64,
+}
+
+#[derive(Deserialize)]
+struct Bound {
+    medium: String,
+    address: String,
+}
+
+impl Dialect {
+    fn associations(self, what: &str) -> String {
+        match self {
+            Self::V2 => format!("/_matrix/identity/v2/3pid/{what}"),
+            Self::V1 => format!("/_matrix/identity/api/v1/3pid/{what}"),
+        }
+    }
+}
+
+impl IdentityClient {
+    /// The address that a session at the identity server proved (deprecated `POST /account/3pid`).
+    pub async fn validated(
+        &self,
+        user: &UserId,
+        creds: &ThreepidCreds,
+    ) -> Result<Validated, IdentityClientError> {
+        let (name, base) = match self.server(&creds.id_server)? {
+            IdentityServer::Bundled => return self.validated_here(creds).await,
+            IdentityServer::Remote { name, base } => (name, base),
+        };
+        let query = [
+            ("sid", creds.sid.as_str()),
+            ("client_secret", creds.client_secret.expose()),
+        ];
+        let given = creds.id_access_token.as_ref().map(Secret::expose);
+        let answer: ValidatedAnswer = self
+            .with_access(user, given, (&name, &base), async |caller, dialect| {
+                caller
+                    .get(&dialect.associations("getValidated3pid"), &query)
+                    .await
+            })
+            .await?
+            .map_err(|error| session_error(error, &name))?;
+        Ok(Validated {
+            threepid: threepid(&answer.medium, &answer.address)?,
+            validated_at: answer.validated_at,
+        })
+    }
+
+    /// Binds the address that a session at the identity server proved to the user (`bind3PID`).
+    pub async fn bind(&self, user: &UserId, creds: &ThreepidCreds) -> Result<(), IdentityClientError> {
+        match self.server(&creds.id_server)? {
+            IdentityServer::Bundled => self.bind_here(user, creds).await?,
+            IdentityServer::Remote { name, base } => {
+                let body = json!({
+                    "sid": creds.sid,
+                    "client_secret": creds.client_secret.expose(),
+                    "mxid": user,
+                });
+                let given = creds.id_access_token.as_ref().map(Secret::expose);
+                let bound: Bound = self
+                    .with_access(user, given, (&name, &base), async |caller, dialect| {
+                        caller.post(&dialect.associations("bind"), &body).await
+                    })
+                    .await?
+                    .map_err(|error| session_error(error, &name))?;
+                threepid(&bound.medium, &bound.address)?
+            }
+        };
+        Ok(())
+    }
+
+    /// Unbinds the address from the user at the identity server; `false`: it cannot (`unbind3pidFromAccount`).
+    pub async fn unbind(
+        &self,
+        user: &UserId,
+        address: &Threepid,
+        id_server: &str,
+    ) -> Result<bool, IdentityClientError> {
+        let unbound = match self.server(id_server)? {
+            IdentityServer::Bundled => {
+                self.unbind_here(user, address, id_server).await?;
+                true
+            }
+            IdentityServer::Remote { name, base } => self.unbind_there(user, address, (&name, &base)).await?,
+        };
+        Ok(unbound)
+    }
+
+    /// Asks in the server's own name: its signature stands for the user (identity service API, unbind).
+    async fn unbind_there(
+        &self,
+        user: &UserId,
+        address: &Threepid,
+        (name, base): (&str, &str),
+    ) -> Result<bool, IdentityClientError> {
+        let body = json!({
+            "mxid": user,
+            "threepid": { "medium": address.medium().as_str(), "address": address.address() },
+        });
+        for dialect in [Dialect::V2, Dialect::V1] {
+            let path = dialect.associations("unbind");
+            let authorization = self.federation().authorization(name, "POST", &path, Some(&body));
+            let authorization = authorization.map_err(|_| IdentityClientError::Refused)?;
+            let caller = Caller {
+                outbound: self.outbound(),
+                base,
+                token: None,
+                plain: base.starts_with("http://"),
+            };
+            match caller
+                .post_signed::<Map<String, Value>>(&path, &body, &authorization)
+                .await
+            {
+                Ok(_) => return Ok(true),
+                Err(CallError::NotThere) => {}
+                Err(error) => return Err(IdentityClientError::of(&error, name)),
+            }
+        }
+        // It knows no unbinding, or no such binding; there is nothing more to be done.
+        Ok(false)
+    }
+
+    /// Calls with the user's token: once more with a new one when ours has run out, and in the legacy API when the
+    /// server has no other.
+    pub(crate) async fn with_access<T>(
+        &self,
+        user: &UserId,
+        given: Option<&str>,
+        (name, base): (&str, &str),
+        call: impl AsyncFn(Caller<'_>, Dialect) -> Result<T, CallError>,
+    ) -> Result<Result<T, CallError>, IdentityClientError> {
+        let mut access = self.access(user, given, (name, base)).await?;
+        loop {
+            let legacy = matches!(access, Access::Legacy);
+            let dialect = if legacy { Dialect::V1 } else { Dialect::V2 };
+            let caller = Caller {
+                outbound: self.outbound(),
+                base,
+                token: access.token(),
+                plain: base.starts_with("http://"),
+            };
+            let outcome = call(caller, dialect).await;
+            match outcome {
+                Err(CallError::Unauthorized) if matches!(access, Access::Minted(_)) => {
+                    self.forget_token(user, name).await?;
+                    access = self.mint(user, (name, base)).await?;
+                    if let Access::Minted(token) = access {
+                        // Once more and no further: a token that was given a moment ago and is refused stays refused.
+                        access = Access::Given(token);
+                    }
+                }
+                Err(CallError::NotThere) if !legacy => access = Access::Legacy,
+                outcome => return Ok(outcome),
+            }
+        }
+    }
+}
+
+fn threepid(medium: &str, address: &str) -> Result<Threepid, IdentityClientError> {
+    Threepid::parse(medium, address).map_err(|_| IdentityClientError::BadAnswer)
+}
+
+/// What a refusal means where a validation session was named.
+fn session_error(error: CallError, name: &str) -> IdentityClientError {
+    match error {
+        CallError::NotThere | CallError::Refused { status: 400..=499 } => IdentityClientError::NotValidated,
+        error => IdentityClientError::of(&error, name),
+    }
+}

@@ -1,0 +1,127 @@
+//! Tokens at identity servers, for clients that bring none: we ask for one on the user's behalf, as the user's client
+//! would, and keep it. Terms are never agreed to for them.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use gatehouse_store::Batch;
+use ruma::{OwnedUserId, UserId};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::{
+    IdentityClient,
+    calls::{CallError, Caller},
+    error::IdentityClientError,
+    tables::{TOKENS, TokenRow},
+};
+
+/// Longer tokens are nobody's.
+const MAX_TOKEN_BYTES: usize = 4_096;
+
+/// How we may speak with a server.
+#[derive(Debug)]
+pub(crate) enum Access {
+    /// Today's API, with a token that the client gave.
+    Given(String),
+    /// Today's API, with a token that we asked for.
+    Minted(String),
+    /// The legacy API, which knows no tokens: the server has no other.
+    Legacy,
+}
+
+impl Access {
+    pub(crate) fn token(&self) -> Option<&str> {
+        match self {
+            Self::Given(token) | Self::Minted(token) => Some(token),
+            Self::Legacy => None,
+        }
+    }
+}
+
+impl IdentityClient {
+    /// The token to use for the user at this server.
+    pub(crate) async fn access(
+        &self,
+        user: &UserId,
+        given: Option<&str>,
+        (name, base): (&str, &str),
+    ) -> Result<Access, IdentityClientError> {
+        if let Some(token) = given {
+            return Ok(Access::Given(token.to_owned()));
+        }
+        if let Some(token) = self.kept_token(user, name).await? {
+            return Ok(Access::Minted(token));
+        }
+        self.mint(user, (name, base)).await
+    }
+
+    async fn kept_token(&self, user: &UserId, name: &str) -> Result<Option<String>, IdentityClientError> {
+        let key = (user.to_owned(), name.to_owned());
+        let Some(row) = self.store().get(&TOKENS, &key).await? else {
+            return Ok(None);
+        };
+        let sealed = STANDARD_NO_PAD.decode(row.sealed).unwrap_or_default();
+        // What was sealed with an earlier signing key is as good as forgotten.
+        Ok(self.seal().open(&owner(user, name), &sealed))
+    }
+
+    /// Registers the user with the server by an `OpenID` token of ours, and keeps the token that it gives.
+    pub(crate) async fn mint(
+        &self,
+        user: &UserId,
+        (name, base): (&str, &str),
+    ) -> Result<Access, IdentityClientError> {
+        #[derive(Deserialize)]
+        struct Registered {
+            // Early servers said `access_token`.
+            #[serde(alias = "access_token")]
+            token: String,
+        }
+        let openid = self.accounts().openid_token(user).await?;
+        let body = json!({
+            "access_token": openid.token.expose(),
+            "token_type": "Bearer",
+            "matrix_server_name": self.accounts().server_name(),
+            "expires_in": openid.expires_in_s,
+        });
+        let caller = Caller {
+            outbound: self.outbound(),
+            base,
+            token: None,
+            plain: base.starts_with("http://"),
+        };
+        let registered: Registered = match caller.post("/_matrix/identity/v2/account/register", &body).await {
+            Ok(registered) => registered,
+            Err(CallError::NotThere) => return Ok(Access::Legacy),
+            Err(error) => return Err(IdentityClientError::of(&error, name)),
+        };
+        if registered.token.is_empty() || registered.token.len() > MAX_TOKEN_BYTES {
+            return Err(IdentityClientError::BadAnswer);
+        }
+        self.keep_token(user, name, &registered.token).await?;
+        Ok(Access::Minted(registered.token))
+    }
+
+    async fn keep_token(&self, user: &UserId, name: &str, token: &str) -> Result<(), IdentityClientError> {
+        let Some(sealed) = self.seal().close(&owner(user, name), token) else {
+            // Without randomness it is not kept; the next invite asks for another.
+            return Ok(());
+        };
+        let row = TokenRow {
+            sealed: STANDARD_NO_PAD.encode(sealed),
+        };
+        let mut batch = Batch::new();
+        batch.put(&TOKENS, &(user.to_owned(), name.to_owned()), &row);
+        self.commit(batch).await
+    }
+
+    /// The server takes the token no more.
+    pub(crate) async fn forget_token(&self, user: &UserId, name: &str) -> Result<(), IdentityClientError> {
+        let mut batch = Batch::new();
+        batch.delete(&TOKENS, &(OwnedUserId::from(user), name.to_owned()));
+        self.commit(batch).await
+    }
+}
+
+fn owner(user: &UserId, name: &str) -> String {
+    format!("{user} {name}")
+}
