@@ -28,6 +28,9 @@ pub enum BindError {
     /// The session is another account's, or the account is not that user's, or it has bound the address to another.
     #[error("Only you can publish your address, with a session of your own, and for yourself.")]
     NotYours,
+    /// The session has bound the address once, and that was taken back since.
+    #[error("This session has published the address before. Prove the address once more.")]
+    Used,
     /// The server cannot.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -89,6 +92,9 @@ impl Identity {
             if row.requester.as_ref().is_some_and(others) || row.bound_to.as_ref().is_some_and(others) {
                 return Err(BindError::NotYours);
             }
+            if row.bound_to.is_some() {
+                return self.bound_before(&row.threepid, mxid).await;
+            }
             let mut batch = Batch::new();
             let association = self.put_association(&mut batch, &row.threepid, mxid).await?;
             let key = (sid.to_owned(),);
@@ -104,6 +110,13 @@ impl Identity {
             }
         }
         Err(Unavailable::Contended.into())
+    }
+
+    /// What a session answers that has bound its address: the same again, but it does not bind it again (security.md W07).
+    async fn bound_before(&self, threepid: &Threepid, mxid: &UserId) -> Result<Value, BindError> {
+        let association = self.association(threepid).await?;
+        let association = association.filter(|row| row.mxid == mxid).ok_or(BindError::Used)?;
+        Ok(self.signed_association(threepid, &association, Vec::new()).await?)
     }
 
     /// `POST /3pid/unbind`: the address is this user's no more. Nothing happens when it is not.

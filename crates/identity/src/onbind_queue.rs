@@ -6,12 +6,13 @@
 //! One node works on the queue at a time, under a lease. Each homeserver is told at least once: when the machine stops
 //! between its answer and our commit, it is told again, and finds the invitations used.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use gatehouse_mail::Threepid;
 use gatehouse_store::{Batch, Range, json_value};
-use ruma::{OwnedUserId, UserId};
+use parking_lot::Mutex;
+use ruma::{OwnedServerName, OwnedUserId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -59,6 +60,10 @@ json_value!(OnbindRow);
 
 /// When a delivery is due, and for which address.
 type OnbindKey = (u64, String, String);
+
+/// Homeservers that did not answer just now: the rest of what is due for them does not wait for them again, so that
+/// one that hangs does not hold up the others.
+type Away = Mutex<BTreeSet<OwnedServerName>>;
 
 /// What became of a request to a homeserver.
 enum Told {
@@ -120,6 +125,7 @@ impl Identity {
     /// Delivers what is due, once; how many deliveries that were.
     pub(crate) async fn deliver_due(&self) -> Result<usize, Unavailable> {
         let mut delivered = 0;
+        let away = Away::default();
         loop {
             let due = Range::all().through(&(self.now_ms(),));
             let rows = self.scan(&ONBIND_QUEUE, &due, PAGE).await?;
@@ -128,7 +134,7 @@ impl Identity {
                 return Ok(delivered);
             }
             let outcomes: Vec<_> = stream::iter(rows)
-                .map(|(key, row)| self.deliver(key, row))
+                .map(|(key, row)| self.deliver(key, row, &away))
                 .buffer_unordered(AT_ONCE)
                 .collect()
                 .await;
@@ -137,7 +143,7 @@ impl Identity {
     }
 
     /// One delivery: all its invitations, or as many as the homeserver takes before it fails.
-    async fn deliver(&self, due: OnbindKey, row: OnbindRow) -> Result<(), Unavailable> {
+    async fn deliver(&self, due: OnbindKey, row: OnbindRow, away: &Away) -> Result<(), Unavailable> {
         let (_, medium, address) = &due;
         let Ok(threepid) = Threepid::parse(medium, address) else {
             return self.finish(&due, Batch::new()).await;
@@ -152,8 +158,14 @@ impl Identity {
             if waiting.is_empty() {
                 return self.finish(&due, Batch::new()).await;
             }
+            if away.lock().contains(row.mxid.server_name()) {
+                return self.postpone(due, row).await;
+            }
             let progress = match self.tell(&threepid, &association, &waiting).await? {
-                Told::Later => return self.postpone(due, row).await,
+                Told::Later => {
+                    away.lock().insert(row.mxid.server_name().to_owned());
+                    return self.postpone(due, row).await;
+                }
                 Told::All => Progress::Delivered,
                 Told::Refused => Progress::Refused,
             };

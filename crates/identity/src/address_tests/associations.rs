@@ -203,3 +203,17 @@ async fn t24_a_homeserver_takes_back_what_is_its_own_users_and_no_other() {
     house.unbind_signed("one.test", &address, alice()).await.unwrap();
     assert!(house.owner(&address).await.is_none());
 }
+
+#[tokio::test]
+async fn w07_a_session_does_not_bind_again_what_was_taken_back() {
+    let house = house();
+    let address = email("alice@example.org");
+    let sid = house.proven(alice(), &address, "secret").await;
+    let identity = &house.identity;
+    identity.bind(Some(alice()), &sid, "secret", alice()).await.unwrap();
+    house.unbind_signed("one.test", &address, alice()).await.unwrap();
+    let before = house.rows().await;
+    let outcome = identity.bind(Some(alice()), &sid, "secret", alice()).await;
+    assert!(matches!(outcome, Err(BindError::Used)));
+    assert_eq!(house.rows().await, before);
+}

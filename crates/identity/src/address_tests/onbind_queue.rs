@@ -98,6 +98,27 @@ async fn a_homeserver_that_is_away_is_told_later_and_less_and_less_often() {
 }
 
 #[tokio::test]
+async fn a_homeserver_that_is_away_does_not_hold_up_the_others() {
+    let house = house_with(without_limits);
+    for number in 0..40 {
+        let address = email(&format!("bob{number}@example.org"));
+        house.invited(&address).await;
+        house.bound(bob(), &address, &format!("secret{number}")).await;
+        house.homeservers.fail_next(later());
+    }
+    let address = email("alice@example.org");
+    house.invited(&address).await;
+    house.bound(alice(), &address, "secret").await;
+    // As many failures as requests to it, which are the first, and then alice's.
+    house.homeservers.failures.lock().truncate(1);
+    let told = house.deliver().await;
+    assert_eq!(told.first().unwrap().0, "two.test");
+    assert_eq!(told.last().unwrap().0, "one.test");
+    let asked = told.iter().filter(|(server, _)| server == "two.test").count();
+    assert!(asked <= 8, "asked {asked} times");
+}
+
+#[tokio::test]
 async fn a_homeserver_that_refuses_is_not_asked_again() {
     let house = house();
     let address = email("bob@example.org");
