@@ -38,6 +38,29 @@ pub enum Letter {
 }
 
 impl Letter {
+    /// One of each kind, and of each that leaves something unsaid.
+    pub(crate) fn examples() -> [Self; 7] {
+        let link = || "https://example.org/x?a=1&b=2".to_owned();
+        let validation = |code: Option<&str>| Self::Validation {
+            link: link(),
+            code: code.map(ToOwned::to_owned),
+        };
+        let invitation = |room: Option<&str>| Self::Invitation {
+            inviter: "Alice".to_owned(),
+            room: room.map(ToOwned::to_owned),
+            link: link(),
+        };
+        [
+            validation(Some("123456")),
+            validation(None),
+            Self::PasswordReset { link: link() },
+            invitation(None),
+            invitation(Some("Cats")),
+            Self::AddressInUse,
+            Self::NoAccount,
+        ]
+    }
+
     /// The name of its templates; `None`: it is not sent by this medium.
     pub(crate) fn template(&self, medium: Medium) -> Option<&'static str> {
         match (self, medium) {

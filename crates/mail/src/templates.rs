@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use minijinja::{AutoEscape, Environment};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use thiserror::Error;
 
 use crate::{Letter, Medium};
@@ -89,6 +89,8 @@ impl Templates {
             Some((_, "html")) => AutoEscape::Html,
             _ => AutoEscape::None,
         });
+        // A name that is misspelt is an error at the start, and not an empty place in a mail.
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
         for (name, built_in) in BUILT_IN {
             let own = folder
                 .map(|folder| read(&folder.join(name)))
@@ -101,9 +103,15 @@ impl Templates {
                 source,
             })?;
         }
-        Ok(Self {
+        let templates = Self {
             environment: Arc::new(environment),
-        })
+        };
+        for letter in Letter::examples() {
+            for medium in [Medium::Email, Medium::Msisdn] {
+                templates.render(&letter, medium, "example.org")?;
+            }
+        }
+        Ok(templates)
     }
 
     /// The letter's text; `None`: it is not sent by this medium. The first line of a text template is the subject.
@@ -165,37 +173,10 @@ fn read(path: &Path) -> Result<Option<String>, TemplateError> {
 mod tests {
     use super::*;
 
-    fn letters() -> Vec<Letter> {
-        let link = "https://hs.example/x?a=1&b=2".to_owned();
-        vec![
-            Letter::Validation {
-                link: link.clone(),
-                code: Some("123456".to_owned()),
-            },
-            Letter::Validation {
-                link: link.clone(),
-                code: None,
-            },
-            Letter::PasswordReset { link: link.clone() },
-            Letter::Invitation {
-                inviter: "Alice".to_owned(),
-                room: None,
-                link: link.clone(),
-            },
-            Letter::Invitation {
-                inviter: "Alice".to_owned(),
-                room: Some("Cats".to_owned()),
-                link,
-            },
-            Letter::AddressInUse,
-            Letter::NoAccount,
-        ]
-    }
-
     #[test]
     fn every_letter_can_be_written() {
         let templates = Templates::built_in().unwrap();
-        for letter in letters() {
+        for letter in Letter::examples() {
             let written = templates
                 .render(&letter, Medium::Email, "hs.example")
                 .unwrap()
@@ -204,7 +185,7 @@ mod tests {
             assert!(written.text.contains("hs.example") || written.subject.contains("Alice"));
             assert!(written.html.contains("<p>"));
         }
-        for letter in [&letters()[0], &letters()[4]] {
+        for letter in [&Letter::examples()[0], &Letter::examples()[4]] {
             let written = templates
                 .render(letter, Medium::Msisdn, "hs.example")
                 .unwrap()
@@ -260,8 +241,15 @@ mod tests {
             (written.subject.as_str(), written.text.as_str()),
             ("Hello", "from hs")
         );
-        std::fs::write(folder.path().join("no_account.txt"), "{% if %}").unwrap();
-        let error = Templates::overridden(Some(folder.path())).unwrap_err();
-        assert!(error.to_string().contains("no_account.txt"), "{error}");
+        for broken in [
+            "{% if %}",
+            "{{ server_nmae }}",
+            "{{ server_name|nonsense }}",
+            "{% include 'x' %}",
+        ] {
+            std::fs::write(folder.path().join("no_account.txt"), broken).unwrap();
+            let error = Templates::overridden(Some(folder.path())).unwrap_err();
+            assert!(error.to_string().contains("no_account.txt"), "{broken}: {error}");
+        }
     }
 }
