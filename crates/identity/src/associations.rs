@@ -115,8 +115,12 @@ impl Identity {
     /// What a session answers that has bound its address: the same again, but it does not bind it again (security.md W07).
     async fn bound_before(&self, threepid: &Threepid, mxid: &UserId) -> Result<Value, BindError> {
         let association = self.association(threepid).await?;
-        let association = association.filter(|row| row.mxid == mxid).ok_or(BindError::Used)?;
-        Ok(self.signed_association(threepid, &association, Vec::new()).await?)
+        let association = association
+            .filter(|row| row.mxid == mxid)
+            .ok_or(BindError::Used)?;
+        Ok(self
+            .signed_association(threepid, &association, Vec::new())
+            .await?)
     }
 
     /// `POST /3pid/unbind`: the address is this user's no more. Nothing happens when it is not.

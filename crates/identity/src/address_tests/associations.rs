@@ -210,7 +210,10 @@ async fn w07_a_session_does_not_bind_again_what_was_taken_back() {
     let address = email("alice@example.org");
     let sid = house.proven(alice(), &address, "secret").await;
     let identity = &house.identity;
-    identity.bind(Some(alice()), &sid, "secret", alice()).await.unwrap();
+    identity
+        .bind(Some(alice()), &sid, "secret", alice())
+        .await
+        .unwrap();
     house.unbind_signed("one.test", &address, alice()).await.unwrap();
     let before = house.rows().await;
     let outcome = identity.bind(Some(alice()), &sid, "secret", alice()).await;
