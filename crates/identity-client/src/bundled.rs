@@ -101,7 +101,7 @@ impl IdentityClient {
         let bound = identity.bind(Some(user), &creds.sid, secret, user).await;
         bound.map_err(|error| match error {
             BindError::Session(error) => session_error(error),
-            BindError::NotYours => IdentityClientError::Refused,
+            BindError::NotYours | BindError::Used => IdentityClientError::Refused,
             BindError::Unavailable(source) => unavailable(source),
         })?;
         Ok(self.validated_here(creds).await?.threepid)
