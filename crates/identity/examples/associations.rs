@@ -97,6 +97,7 @@ fn identity(store: &Store) -> Identity {
     let mut config = Config::new(server_name!("id.test").to_owned(), "https://id.test");
     config.lookup.max_addresses = ADDRESSES;
     config.lookup.addresses_per_day = u32::MAX;
+    config.rates.enabled = false;
     // So that nothing of the last rotation is left when the next is measured.
     config.lookup.pepper_grace = Duration::ZERO;
     let outbox = Outbox::new(

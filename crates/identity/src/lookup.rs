@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::{
     Identity, Unavailable,
     pepper::Generation,
+    rates::Counted,
     tables::{ASSOCIATIONS, HASHES},
 };
 
@@ -114,7 +115,7 @@ impl Identity {
             let lookup_pepper = peppers.current.pepper;
             return Err(LookupError::InvalidPepper { lookup_pepper });
         };
-        self.take_from_budget(user_id, request.addresses.len())?;
+        self.count_lookup(user_id, request.addresses.len())?;
         let (names, keys) = wanted(generation, request.addresses, is_hashed);
         let rows = self.read_hashes(keys).await?;
         let found = names.into_iter().zip(rows);
@@ -158,6 +159,14 @@ impl Identity {
             rows.extend(part.map_err(|_| Unavailable::Contended)??);
         }
         Ok(rows)
+    }
+
+    fn count_lookup(&self, user_id: &UserId, addresses: usize) -> Result<(), LookupError> {
+        let counted = [Counted::LookupsBy(user_id.as_str())];
+        self.limiter()
+            .count(&counted, self.now_ms())
+            .map_err(|retry_after_ms| LookupError::OverBudget { retry_after_ms })?;
+        self.take_from_budget(user_id, addresses)
     }
 
     fn take_from_budget(&self, user_id: &UserId, addresses: usize) -> Result<(), LookupError> {

@@ -32,6 +32,8 @@ pub struct Rates {
     pub invitations_per_room: Rate,
     /// Validation messages that one address gets.
     pub validations_per_address: Rate,
+    /// Lookups that one user makes, however many addresses are in each.
+    pub lookups_per_user: Rate,
 }
 
 impl Default for Rates {
@@ -43,6 +45,7 @@ impl Default for Rates {
             invitations_per_address: rate(0.002, 3),
             invitations_per_room: rate(0.02, 10),
             validations_per_address: rate(0.003, 5),
+            lookups_per_user: rate(1.0, 10),
         }
     }
 }
@@ -55,6 +58,7 @@ pub(crate) enum Counted<'a> {
     InvitationsTo(&'a str, &'a str),
     InvitationsInto(&'a str),
     ValidationsOf(&'a str, &'a str),
+    LookupsBy(&'a str),
 }
 
 /// Decides by the generic cell rate algorithm: for each key, the time at which everything used so far is paid back.
@@ -114,6 +118,7 @@ impl Limiter {
             Counted::InvitationsTo(..) => self.rates.invitations_per_address,
             Counted::InvitationsInto(_) => self.rates.invitations_per_room,
             Counted::ValidationsOf(..) => self.rates.validations_per_address,
+            Counted::LookupsBy(_) => self.rates.lookups_per_user,
         }
     }
 }

@@ -58,6 +58,8 @@ fn identity(
     change: impl FnOnce(&mut Config),
 ) -> Identity {
     let mut config = Config::new(server_name!("id.test").to_owned(), "https://id.test");
+    // Most tests look up more often than one may.
+    config.rates.enabled = false;
     change(&mut config);
     let outbox = Outbox::new(
         store.clone(),

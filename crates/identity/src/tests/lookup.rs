@@ -153,3 +153,25 @@ async fn t23_a_pepper_cannot_be_guessed() {
         .lookup_pepper;
     assert_ne!(pepper, other);
 }
+
+#[tokio::test]
+async fn t23_lookups_are_counted_however_few_addresses_are_in_them() {
+    let house = house_with(|config| config.rates.enabled = true);
+    let pepper = house.identity.hash_details().await.unwrap().lookup_pepper;
+    let lookup = async || house.identity.lookup(&id("alice"), &request(&pepper, &[])).await;
+    for _ in 0..10 {
+        lookup().await.unwrap();
+    }
+    let refused = lookup().await;
+    assert!(
+        matches!(
+            refused,
+            Err(LookupError::OverBudget {
+                retry_after_ms: 1_000
+            })
+        ),
+        "{refused:?}"
+    );
+    house.clock.advance(Duration::from_secs(1));
+    lookup().await.unwrap();
+}
