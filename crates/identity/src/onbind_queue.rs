@@ -52,6 +52,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// What is stored of a delivery; its key has when it is due, and the address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct OnbindRow {
+    threepid: Threepid,
     mxid: OwnedUserId,
     queued_ms: u64,
     tries: u32,
@@ -78,6 +79,7 @@ impl Identity {
         let now_ms = self.now_ms();
         let (medium, address) = key(threepid);
         let row = OnbindRow {
+            threepid: threepid.clone(),
             mxid: mxid.to_owned(),
             queued_ms: now_ms,
             tries: 0,
@@ -144,10 +146,7 @@ impl Identity {
 
     /// One delivery: all its invitations, or as many as the homeserver takes before it fails.
     async fn deliver(&self, due: OnbindKey, row: OnbindRow, away: &Away) -> Result<(), Unavailable> {
-        let (_, medium, address) = &due;
-        let Ok(threepid) = Threepid::parse(medium, address) else {
-            return self.finish(&due, Batch::new()).await;
-        };
+        let threepid = row.threepid.clone();
         loop {
             let association = self.association(&threepid).await?;
             let Some(association) = association.filter(|it| it.mxid == row.mxid) else {

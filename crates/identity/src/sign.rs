@@ -14,7 +14,7 @@ use crate::{
     invitations::{EPHEMERAL_KEY_VERSION, InvitationRow, Progress},
     keys::{decode_key, sign_as},
     session_grammar,
-    tables::{INVITATIONS, INVITATIONS_BY_ADDRESS},
+    tables::{ASSOCIATIONS, INVITATIONS, INVITATIONS_BY_ADDRESS},
 };
 
 /// Why nothing was signed.
@@ -23,7 +23,7 @@ pub enum SignError {
     /// No invitation of ours has this token, or the key is not that invitation's.
     #[error("There is no invitation with this token and key. Open the link in your invitation once more.")]
     NoInvitation,
-    /// It was signed for, or delivered to, somebody else.
+    /// It was signed for somebody else, or its address is somebody else's.
     #[error("This invitation has been accepted already. Ask for a new one.")]
     Used,
     /// The server cannot.
@@ -53,7 +53,13 @@ impl Identity {
             if !bool::from(signing_key.public_key().ct_eq(&row.public_key)) {
                 return Err(SignError::NoInvitation);
             }
-            if row.accepted_by.as_ref().is_some_and(|user| user != mxid) {
+            let association = self.association(&row.threepid).await?;
+            let takers = [
+                row.accepted_by.as_ref(),
+                row.code_used_by.as_ref(),
+                association.as_ref().map(|it| &it.mxid),
+            ];
+            if takers.into_iter().flatten().any(|user| user != mxid) {
                 return Err(SignError::Used);
             }
             let block = json!({ "mxid": mxid, "sender": row.sender, "token": token });
@@ -62,6 +68,7 @@ impl Identity {
                 return Ok(signed);
             }
             let mut batch = Batch::new();
+            batch.expect(&ASSOCIATIONS, &key(&row.threepid), association.as_ref());
             put_signed(&mut batch, token, &row, mxid);
             if self.commit(batch).await?.is_some() {
                 return Ok(signed);

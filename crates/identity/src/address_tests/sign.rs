@@ -107,3 +107,26 @@ async fn t22_an_invitation_that_was_delivered_is_not_signed_for_another() {
         .await;
     assert!(matches!(outcome, Err(SignError::Used)));
 }
+
+#[tokio::test]
+async fn t11_an_invitation_whose_address_is_taken_is_not_signed_for_another() {
+    let house = house();
+    for (name, by_link) in [("one", true), ("two", false)] {
+        let address = email(&format!("{name}@example.org"));
+        let (stored, code) = house.invited(&address).await;
+        let key = house.key_behind(&code).await;
+        if by_link {
+            house.identity.accept_by_code(&code, bob()).await.unwrap();
+        } else {
+            house.bound(bob(), &address, name).await;
+        }
+        let sign = async |mxid| {
+            house
+                .identity
+                .sign_ed25519(mxid, &stored.token, key.expose())
+                .await
+        };
+        assert!(matches!(sign(alice()).await, Err(SignError::Used)));
+        sign(bob()).await.unwrap();
+    }
+}
