@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use gatehouse_accounts::Accounts;
 use gatehouse_events::{Clock, SigningKey, json};
 use gatehouse_rooms::{
-    CACHED_ROOMS, EVENT_CACHE_BYTES, Join, MembershipRequest, NoFederation, Rooms,
+    CACHED_ROOMS, EVENT_CACHE_BYTES, Join, MembershipRequest, NoFederation, NoIdentityServers, Rooms,
     create::{CreateRoom, Preset},
     membership::invite::Directness,
     send::StateUpdate,
@@ -53,7 +53,15 @@ fn house_over(store: Store, settings: Config) -> House {
     };
     let key = SigningKey::from_seed([7; 32], "test").unwrap();
     let remote = Arc::new(NoFederation);
-    let rooms = Rooms::new(store.clone(), accounts, key, remote, config, clock.clone());
+    let rooms = Rooms::new(
+        store.clone(),
+        accounts,
+        key,
+        remote,
+        Arc::new(NoIdentityServers),
+        config,
+        clock.clone(),
+    );
     let directory = Directory::new(
         store,
         rooms.clone(),
@@ -79,6 +87,7 @@ impl House {
             topic: None,
             alias: None,
             invite: vec![],
+            invite_3pid: vec![],
             directness: Directness::Ordinary,
             creation_content: ruma::CanonicalJsonObject::new(),
             initial_state: vec![],

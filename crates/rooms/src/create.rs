@@ -10,7 +10,12 @@ use ruma::{
 
 use crate::{
     Rooms,
-    membership::{MembershipRequest, invite::Directness},
+    identity_servers::{InviteFacts, StoreOutcome},
+    membership::{
+        MembershipRequest,
+        invite::Directness,
+        invite_by_address::{AddressInvite, append_third_party_invite},
+    },
     room_transaction::{AppendError, Beside, RoomTransaction},
     send::{StateUpdate, append_state},
     write_error::{Attempt, Refusal, WriteError},
@@ -44,6 +49,8 @@ pub struct CreateRoom {
     pub alias: Option<OwnedRoomAliasId>,
     /// Who is invited.
     pub invite: Vec<OwnedUserId>,
+    /// Which addresses are invited.
+    pub invite_3pid: Vec<AddressInvite>,
     /// Whether the invites say that it is a conversation of two.
     pub directness: Directness,
     /// Further content of the create event. Version and creator are the server's to say.
@@ -120,7 +127,43 @@ impl Rooms {
                 .map_err(|error| invalid_state(&update, error))?;
         }
         self.append_invites(&mut transaction, creator, request).await?;
+        self.append_address_invites(&mut transaction, creator, request)
+            .await?;
         Ok(transaction)
+    }
+
+    /// Nobody else knows of the room yet, so that its turn may be held while the network is asked.
+    async fn append_address_invites(
+        &self,
+        transaction: &mut RoomTransaction,
+        creator: &UserId,
+        request: &CreateRoom,
+    ) -> Result<(), WriteError> {
+        let servers = &self.shared.identity_servers;
+        for invite in &request.invite_3pid {
+            let asker = invite.asker(creator);
+            let outcome = match servers.lookup(asker, &invite.address).await? {
+                Some(owner) => StoreOutcome::Owned(owner),
+                None => {
+                    let facts = self.with_sender(creator, facts(request)).await?;
+                    let room_id = transaction.head().room_id.clone();
+                    servers
+                        .store_invite(asker, &invite.address, &room_id, facts)
+                        .await?
+                }
+            };
+            match outcome {
+                StoreOutcome::Owned(owner) => {
+                    let invite = std::slice::from_ref(&owner);
+                    self.invite_all(transaction, creator, invite, request.directness)
+                        .await?;
+                }
+                StoreOutcome::Stored(stored) => {
+                    append_third_party_invite(transaction, creator, &invite.address, &stored).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The creator joins, whatever the join rules will be.
@@ -149,16 +192,46 @@ impl Rooms {
         creator: &UserId,
         request: &CreateRoom,
     ) -> Result<(), WriteError> {
-        for target in &request.invite {
+        self.invite_all(transaction, creator, &request.invite, request.directness)
+            .await
+    }
+
+    async fn invite_all(
+        &self,
+        transaction: &mut RoomTransaction,
+        creator: &UserId,
+        targets: &[OwnedUserId],
+        directness: Directness,
+    ) -> Result<(), WriteError> {
+        for target in targets {
             let membership = transaction.head().membership(target);
             if *target == creator || membership != ruma::events::room::member::MembershipState::Leave {
                 continue;
             }
             let plain = MembershipRequest::default();
-            self.append_invite(transaction, creator, target, &plain, request.directness)
+            self.append_invite(transaction, creator, target, &plain, directness)
                 .await?;
         }
         Ok(())
+    }
+}
+
+/// What a mail about the room may say, though nobody can look at it yet.
+fn facts(request: &CreateRoom) -> InviteFacts {
+    let join_rule = match request.preset {
+        Preset::PrivateChat | Preset::TrustedPrivateChat => "invite",
+        Preset::PublicChat => "public",
+    };
+    InviteFacts {
+        room_name: request.name.clone(),
+        room_alias: request.alias.as_ref().map(ToString::to_string),
+        room_join_rules: Some(join_rule.to_owned()),
+        room_type: request
+            .creation_content
+            .get("type")
+            .and_then(CanonicalJsonValue::as_str)
+            .map(ToOwned::to_owned),
+        ..InviteFacts::default()
     }
 }
 

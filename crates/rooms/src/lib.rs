@@ -10,6 +10,7 @@ mod followed;
 pub mod head;
 pub mod hierarchy;
 pub mod history_visibility;
+pub mod identity_servers;
 mod loading;
 pub mod members;
 pub mod membership;
@@ -47,7 +48,11 @@ pub use self::{
     config::{CACHED_ROOMS, Config, EVENT_CACHE_BYTES},
     followed::{CurrentMembership, StateChange},
     head::{Member, RoomHead},
-    membership::{MembershipRequest, deactivation::DeactivationError, join::Join},
+    identity_servers::{IdentityServerError, IdentityServers, NoIdentityServers},
+    membership::{
+        MembershipRequest, accept_third_party::BoundInvite, deactivation::DeactivationError,
+        invite_by_address::AddressInvite, join::Join, signed_block::SignedBlock,
+    },
     power_levels::PowerLevels,
     read_error::ReadError,
     remote_servers::{NoFederation, RemoteServers},
@@ -56,5 +61,5 @@ pub use self::{
     rooms::Rooms,
     stored::{StoredEvent, TimelineRows},
     tables::MemberCounts,
-    write_error::{Refusal, WriteError},
+    write_error::{Refusal, ThirdPartyRefusal, WriteError},
 };

@@ -3,17 +3,20 @@
 //! Each action first says, in its own words, why it is refused; then the authorisation rules of the room's version
 //! are asked in the one place where everything is appended, [`crate::room_transaction`].
 
+pub mod accept_third_party;
 pub mod ban;
 pub mod deactivation;
 mod fan_out;
 pub mod forget;
 mod guests;
 pub mod invite;
+pub mod invite_by_address;
 pub mod join;
 pub mod kick;
 pub mod knock;
 pub mod leave;
 pub mod profile_change;
+pub mod signed_block;
 pub mod state_event;
 mod stripped_state;
 

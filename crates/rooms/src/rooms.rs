@@ -7,7 +7,10 @@ use gatehouse_events::{Clock, EventBuilder, RoomVersion, SigningKey};
 use gatehouse_store::Store;
 use ruma::{OwnedServerName, ServerName, UserId};
 
-use crate::{config::Config, event_cache::EventCache, remote_servers::RemoteServers, turns::Turns};
+use crate::{
+    config::Config, event_cache::EventCache, identity_servers::IdentityServers,
+    remote_servers::RemoteServers, turns::Turns,
+};
 
 /// Rooms and everything in them. Cheap to clone.
 #[derive(Clone)]
@@ -23,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) accounts: Accounts,
     pub(crate) remote: Arc<dyn RemoteServers>,
+    pub(crate) identity_servers: Arc<dyn IdentityServers>,
     pub(crate) config: Config,
     pub(crate) turns: Turns,
     pub(crate) events: EventCache,
@@ -35,6 +39,7 @@ impl Rooms {
         accounts: Accounts,
         key: impl Into<Arc<SigningKey>>,
         remote: Arc<dyn RemoteServers>,
+        identity_servers: Arc<dyn IdentityServers>,
         config: Config,
         clock: Clock,
     ) -> Self {
@@ -49,6 +54,7 @@ impl Rooms {
                 clock,
                 accounts,
                 remote,
+                identity_servers,
                 config,
                 turns,
                 events,

@@ -49,6 +49,9 @@ pub(crate) const RELATIONS: Table<(OwnedRoomId, OwnedEventId, Position), Relatio
 /// The events of threads in order, with the thread's root.
 pub(crate) const THREAD_ACTIVITY: Table<(OwnedRoomId, Position), (OwnedEventId,)> =
     Table::new("rooms.thread_activity");
+/// The invitations by address that have been used, and by whom: one invitation, one user, once.
+pub(crate) const USED_INVITE_TOKENS: Table<(OwnedRoomId, String), (OwnedUserId,)> =
+    Table::new("rooms.used_invite_tokens");
 /// What users reported, for the administrators.
 pub(crate) const REPORTS: Table<(Position,), ReportRow> = Table::new("rooms.reports");
 

@@ -140,6 +140,7 @@ impl Rooms {
             topic: None,
             alias: None,
             invite: Vec::new(),
+            invite_3pid: Vec::new(),
             directness: Directness::Ordinary,
             creation_content,
             initial_state,

@@ -6,7 +6,9 @@ use gatehouse_store::{CommitError, StoreError};
 use ruma::OwnedUserId;
 use thiserror::Error;
 
-use crate::{remote_servers::RemoteError, room_transaction::AppendError};
+use crate::{
+    identity_servers::IdentityServerError, remote_servers::RemoteError, room_transaction::AppendError,
+};
 
 /// How often an operation is tried when others change the room at the same time. Where two nodes write to one room all
 /// the time it takes some tens of milliseconds until each has had its turn.
@@ -56,6 +58,9 @@ pub enum WriteError {
     /// Another server is needed.
     #[error(transparent)]
     Remote(#[from] RemoteError),
+    /// An identity server is needed.
+    #[error(transparent)]
+    IdentityServer(#[from] IdentityServerError),
     /// Others changed the room again and again.
     #[error("Too many people change this room at the moment. Try again.")]
     Contended,
@@ -130,9 +135,65 @@ pub enum Refusal {
     /// The event that made the room was to be redacted.
     #[error("The event that made the room cannot be redacted.")]
     CreateEventStays,
+    /// An invitation by address does not let the user in.
+    #[error(transparent)]
+    ThirdParty(#[from] ThirdPartyRefusal),
     /// The authorisation rules say no; for what has no sentence of its own.
     #[error("The room's rules do not allow this: {0}.")]
     Rules(String),
+}
+
+/// Why an invitation by address does not let somebody in: `M_FORBIDDEN`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ThirdPartyRefusal {
+    /// This room has no such invitation.
+    #[error("This room has no such invitation. Ask for a new one.")]
+    UnknownToken,
+    /// It was taken back, or has no keys.
+    #[error("This invitation was taken back. Ask for a new one.")]
+    Revoked,
+    /// It is signed for somebody else.
+    #[error("This invitation was accepted for another user than this one.")]
+    OtherUser,
+    /// It was sent by somebody else.
+    #[error("This invitation was not sent by the user who is named as its sender, or not from this server.")]
+    OtherSender,
+    /// No key of the invitation made the signature.
+    #[error("The signature of the identity server is not one of this invitation's keys.")]
+    WrongSignature,
+    /// The key that made it is not in force any more.
+    #[error(
+        "The identity server says that the key of this invitation is not valid any more. Ask for a new one."
+    )]
+    KeyNotValid,
+    /// It has been used.
+    #[error("This invitation has been used already. Ask for a new one.")]
+    Used,
+    /// Whoever sent it is banned.
+    #[error("Whoever sent this invitation is banned from the room.")]
+    InviterBanned,
+}
+
+impl From<ThirdPartyRefusal> for WriteError {
+    fn from(refusal: ThirdPartyRefusal) -> Self {
+        Refusal::from(refusal).into()
+    }
+}
+
+impl WriteError {
+    /// Whether trying the same again later may help.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Contended | Self::Store(_) | Self::Remote(_) => true,
+            Self::IdentityServer(error) => matches!(
+                error,
+                IdentityServerError::Unreachable
+                    | IdentityServerError::TooMany { .. }
+                    | IdentityServerError::Unavailable(_)
+            ),
+            _ => false,
+        }
+    }
 }
 
 /// An attempt's outcome: a conflict is tried again.

@@ -10,5 +10,6 @@ mod oracle;
 mod pending;
 mod relations;
 mod sizes;
+mod third_party;
 mod upgrades;
 mod versions;

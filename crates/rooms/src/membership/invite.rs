@@ -1,5 +1,8 @@
-//! Inviting somebody by their user id. An invite by address will become this as soon as the address is somebody's.
+//! Inviting somebody by their user id. An invite by address becomes this as soon as the address is somebody's.
 
+use std::sync::Arc;
+
+use gatehouse_events::Event;
 use ruma::{CanonicalJsonValue, OwnedEventId, RoomId, UserId, events::room::member::MembershipState};
 
 use super::{
@@ -64,12 +67,31 @@ impl Rooms {
         request: &MembershipRequest,
         directness: Directness,
     ) -> Result<OwnedEventId, WriteError> {
+        let event = self
+            .append_invite_with(transaction, sender, target, request, directness, None)
+            .await?;
+        Ok(event.event_id.clone())
+    }
+
+    /// As [`Self::append_invite`], with the invitation by address that it comes from, if it comes from one.
+    pub(super) async fn append_invite_with(
+        &self,
+        transaction: &mut RoomTransaction,
+        sender: &UserId,
+        target: &UserId,
+        request: &MembershipRequest,
+        directness: Directness,
+        third_party_invite: Option<CanonicalJsonValue>,
+    ) -> Result<Arc<Event>, WriteError> {
         if self.is_local(target) && self.blocks_invites(target).await? {
             return Err(WriteError::InviteBlocked(target.to_owned()));
         }
         let mut content = request.content(&MembershipState::Invite);
         if directness == Directness::Direct {
             content.insert("is_direct".to_owned(), CanonicalJsonValue::Bool(true));
+        }
+        if let Some(block) = third_party_invite {
+            content.insert("third_party_invite".to_owned(), block);
         }
         if self.is_local(target) {
             self.add_profile(target, &mut content).await?;
@@ -79,10 +101,7 @@ impl Rooms {
             stripped_state,
             ..Beside::default()
         };
-        Ok(append_member(transaction, sender, target, content, beside)
-            .await?
-            .event_id
-            .clone())
+        append_member(transaction, sender, target, content, beside).await
     }
 }
 

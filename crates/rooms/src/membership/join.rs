@@ -6,7 +6,7 @@ use ruma::{
 };
 use serde::Deserialize;
 
-use super::{MembershipRequest, append_member, member_event};
+use super::{MembershipRequest, append_member, member_event, signed_block::SignedBlock};
 use crate::{
     RoomHead, Rooms,
     remote_servers::RemoteMembership,
@@ -27,6 +27,8 @@ pub struct Join {
     pub is_guest: bool,
     /// Servers that may know the room.
     pub via: Vec<OwnedServerName>,
+    /// What an identity server signed for the user, who was invited by address.
+    pub third_party_signed: Option<SignedBlock>,
 }
 
 /// How a user may come in.
@@ -64,7 +66,17 @@ impl Rooms {
     ) -> Result<OwnedEventId, Attempt> {
         let mut content = join.request.content(&MembershipState::Join);
         self.add_profile(user, &mut content).await?;
+        let invitation = match &join.third_party_signed {
+            Some(signed) if !self.is_in_or_invited(user, room_id).await? => {
+                Some((signed, self.check_signed(room_id, user, signed).await?))
+            }
+            _ => None,
+        };
         let mut transaction = self.begin_existing(room_id).await?;
+        if let Some((signed, checked)) = &invitation {
+            self.append_third_party_member(&mut transaction, None, user, signed, checked)
+                .await?;
+        }
         let head = transaction.head();
         match head.membership(user) {
             MembershipState::Ban => return Err(Refusal::Banned.into()),
@@ -96,6 +108,16 @@ impl Rooms {
         let event = append_member(&mut transaction, user, user, content, Beside::default()).await?;
         transaction.commit().await?;
         Ok(event.event_id.clone())
+    }
+
+    async fn is_in_or_invited(&self, user: &UserId, room_id: &RoomId) -> Result<bool, WriteError> {
+        let head = self.head(room_id).await?;
+        Ok(head.is_some_and(|head| {
+            matches!(
+                head.membership(user),
+                MembershipState::Join | MembershipState::Invite
+            )
+        }))
     }
 
     /// Whether and how one who is not in the room may join it.

@@ -36,6 +36,7 @@ impl Rooms {
                     request,
                     is_guest,
                     via: Vec::new(),
+                    third_party_signed: None,
                 };
                 attempt(|| self.try_join(sender, room_id, &join)).await
             }

@@ -9,7 +9,7 @@ use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId, devi
 use serde_json::{Value, json};
 
 use crate::{
-    Config, NoFederation, ReadError, Rooms,
+    Config, NoFederation, NoIdentityServers, ReadError, Rooms,
     filter::RoomEventFilter,
     messages::{MessagesPage, MessagesQuery},
     present::Viewer,
@@ -67,6 +67,7 @@ impl House {
                 accounts,
                 key,
                 Arc::new(NoFederation),
+                Arc::new(NoIdentityServers),
                 config,
                 clock.clone(),
             ),

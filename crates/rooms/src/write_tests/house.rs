@@ -8,7 +8,7 @@ use gatehouse_store::Store;
 use ruma::{CanonicalJsonObject, OwnedRoomId, OwnedUserId, UserId, owned_server_name};
 
 use crate::{
-    Config, NoFederation, Rooms,
+    Config, IdentityServers, NoFederation, NoIdentityServers, Rooms,
     create::{CreateRoom, Preset},
     membership::invite::Directness,
 };
@@ -18,6 +18,10 @@ pub(super) fn user(name: &str) -> OwnedUserId {
 }
 
 pub(super) fn rooms(store: &Store) -> Rooms {
+    rooms_asking(store, Arc::new(NoIdentityServers))
+}
+
+pub(super) fn rooms_asking(store: &Store, identity_servers: Arc<dyn IdentityServers>) -> Rooms {
     let clock = Clock::manual(1_000_000);
     let config = gatehouse_accounts::Config::new(owned_server_name!("s"));
     let accounts = Accounts::new(store.clone(), config, clock.clone());
@@ -33,6 +37,7 @@ pub(super) fn rooms(store: &Store) -> Rooms {
         accounts,
         key,
         Arc::new(NoFederation),
+        identity_servers,
         config,
         clock,
     )
@@ -47,6 +52,7 @@ pub(super) fn request(version: RoomVersion, preset: Preset) -> CreateRoom {
         topic: None,
         alias: None,
         invite: Vec::new(),
+        invite_3pid: Vec::new(),
         directness: Directness::Ordinary,
         creation_content: CanonicalJsonObject::new(),
         initial_state: Vec::new(),

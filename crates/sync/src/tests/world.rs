@@ -7,7 +7,7 @@ use gatehouse_accounts::{Accounts, DeviceRequest, RegistrationRequest, Secret};
 use gatehouse_directory::{Directory, NoRemoteDirectories};
 use gatehouse_events::{Clock, SigningKey};
 use gatehouse_rooms::{
-    Join, MembershipRequest, NoFederation, Rooms, WriteError,
+    Join, MembershipRequest, NoFederation, NoIdentityServers, Rooms, WriteError,
     create::{CreateRoom, Preset},
     membership::invite::Directness,
     send::{Message, StateUpdate},
@@ -142,6 +142,7 @@ impl World {
             topic: None,
             alias: None,
             invite: Vec::new(),
+            invite_3pid: Vec::new(),
             directness: Directness::Ordinary,
             creation_content: CanonicalJsonObject::new(),
             initial_state: Vec::new(),
@@ -265,6 +266,7 @@ fn engines(store: &Store, clock: &Clock) -> Engines {
         accounts.clone(),
         key,
         Arc::new(NoFederation),
+        Arc::new(NoIdentityServers),
         config,
         clock.clone(),
     );

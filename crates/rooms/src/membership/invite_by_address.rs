@@ -1,0 +1,230 @@
+//! Inviting an address. If it is somebody's, they are invited; if not, the room remembers the invitation
+//! (`m.room.third_party_invite`) and an identity server keeps it until the address is somebody's.
+
+use gatehouse_events::NewEvent;
+use gatehouse_mail::Threepid;
+use ruma::{
+    CanonicalJsonObject, CanonicalJsonValue, OwnedUserId, RoomId, UserId,
+    events::{TimelineEventType, room::member::MembershipState},
+};
+
+use super::{MembershipRequest, require_level};
+use crate::{
+    RoomHead, Rooms,
+    identity_servers::{Asker, IdentityServerError, InviteFacts, StoreOutcome, StoredInvite},
+    room_transaction::{Beside, RoomTransaction},
+    write_error::{Attempt, Refusal, WriteError, attempt},
+};
+
+/// Keys of one invitation that the room remembers: one that lives long, one of its own, and room for a rotation.
+const MAX_KEYS: usize = 8;
+
+/// An address to invite.
+#[derive(Debug, Clone)]
+pub struct AddressInvite {
+    /// Whom.
+    pub address: Threepid,
+    /// The identity server, as the client names it.
+    pub id_server: String,
+    /// The user's token there, if the client gave one.
+    pub id_access_token: Option<gatehouse_accounts::Secret>,
+    /// Why, in the user's words. Only somebody who is known gets to read it.
+    pub reason: Option<String>,
+}
+
+impl AddressInvite {
+    pub(crate) fn asker<'a>(&'a self, user: &'a UserId) -> Asker<'a> {
+        Asker {
+            user,
+            id_server: &self.id_server,
+            id_access_token: self
+                .id_access_token
+                .as_ref()
+                .map(gatehouse_accounts::Secret::expose),
+        }
+    }
+}
+
+impl Rooms {
+    /// Invites whoever has the address, now or later. Whoever may not invite is told so before anybody is asked.
+    pub async fn invite_by_address(
+        &self,
+        sender: &UserId,
+        room_id: &RoomId,
+        invite: &AddressInvite,
+    ) -> Result<(), WriteError> {
+        let head = self.head(room_id).await?.ok_or(WriteError::NoSuchRoom)?;
+        may_invite_addresses(&head, sender)?;
+        if let Some(owner) = self.owner_of(sender, invite).await? {
+            return self.invite_owner(sender, &owner, room_id, invite).await;
+        }
+        let facts = self.invite_facts(sender, room_id).await?;
+        let asker = invite.asker(sender);
+        let stored = self
+            .shared
+            .identity_servers
+            .store_invite(asker, &invite.address, room_id, facts)
+            .await?;
+        let stored = match stored {
+            StoreOutcome::Owned(owner) => return self.invite_owner(sender, &owner, room_id, invite).await,
+            StoreOutcome::Stored(stored) => stored,
+        };
+        match attempt(|| self.try_remember(sender, room_id, invite, &stored)).await {
+            // What is committed beside the event fails for ever when the address has become somebody's.
+            Err(WriteError::Contended) => match self.owner_of(sender, invite).await? {
+                Some(owner) => self.invite_owner(sender, &owner, room_id, invite).await,
+                None => Err(WriteError::Contended),
+            },
+            outcome => outcome,
+        }
+    }
+
+    async fn owner_of(
+        &self,
+        sender: &UserId,
+        invite: &AddressInvite,
+    ) -> Result<Option<OwnedUserId>, WriteError> {
+        let asker = invite.asker(sender);
+        Ok(self
+            .shared
+            .identity_servers
+            .lookup(asker, &invite.address)
+            .await?)
+    }
+
+    async fn invite_owner(
+        &self,
+        sender: &UserId,
+        owner: &UserId,
+        room_id: &RoomId,
+        invite: &AddressInvite,
+    ) -> Result<(), WriteError> {
+        let request = MembershipRequest::because(invite.reason.clone());
+        self.invite(sender, owner, room_id, &request).await.map(|_| ())
+    }
+
+    async fn try_remember(
+        &self,
+        sender: &UserId,
+        room_id: &RoomId,
+        invite: &AddressInvite,
+        stored: &StoredInvite,
+    ) -> Result<(), Attempt> {
+        let mut transaction = self.begin_existing(room_id).await?;
+        may_invite_addresses(transaction.head(), sender)?;
+        append_third_party_invite(&mut transaction, sender, &invite.address, stored).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// What a mail about the room may say.
+    async fn invite_facts(&self, sender: &UserId, room_id: &RoomId) -> Result<InviteFacts, WriteError> {
+        let room = self.describe(room_id).await?.ok_or(WriteError::NoSuchRoom)?;
+        let facts = InviteFacts {
+            room_name: room.name,
+            room_alias: room.canonical_alias,
+            room_avatar_url: room.avatar_url,
+            room_join_rules: Some(room.join_rule),
+            room_type: room.room_type,
+            ..InviteFacts::default()
+        };
+        self.with_sender(sender, facts).await
+    }
+
+    /// Adds what the sender is called, so that whoever is invited knows who it is.
+    pub(crate) async fn with_sender(
+        &self,
+        sender: &UserId,
+        mut facts: InviteFacts,
+    ) -> Result<InviteFacts, WriteError> {
+        if let Some(profile) = self.shared.accounts.profile(sender).await? {
+            facts.sender_display_name = profile.displayname().map(ToOwned::to_owned);
+            facts.sender_avatar_url = profile.avatar_url().map(ToOwned::to_owned);
+        }
+        Ok(facts)
+    }
+}
+
+/// Appends what the room has to know of an invitation, and adds what is to be committed with it.
+pub(crate) async fn append_third_party_invite(
+    transaction: &mut RoomTransaction,
+    sender: &UserId,
+    address: &Threepid,
+    stored: &StoredInvite,
+) -> Result<(), WriteError> {
+    let new = NewEvent {
+        kind: TimelineEventType::RoomThirdPartyInvite,
+        state_key: Some(stored.token.clone()),
+        content: content(address, stored)?,
+        redacts: None,
+    };
+    transaction.append(sender, new, Beside::default()).await?;
+    transaction.batch.append(stored.beside.clone());
+    Ok(())
+}
+
+/// Takes an invitation back in the name of its sender, if they still may; whether they do.
+pub(crate) async fn clear_third_party_invite(
+    transaction: &mut RoomTransaction,
+    token: &str,
+) -> Result<bool, WriteError> {
+    let Some(invitation) = transaction
+        .state_event("m.room.third_party_invite", token)
+        .await?
+    else {
+        return Ok(false);
+    };
+    let sender = invitation.sender.clone();
+    let is_cleared = invitation.content.get() == "{}";
+    if is_cleared || may_invite_addresses(transaction.head(), &sender).is_err() {
+        return Ok(false);
+    }
+    let new = NewEvent {
+        kind: TimelineEventType::RoomThirdPartyInvite,
+        state_key: Some(token.to_owned()),
+        content: CanonicalJsonObject::new(),
+        redacts: None,
+    };
+    transaction.append(&sender, new, Beside::default()).await?;
+    Ok(true)
+}
+
+/// The content of `m.room.third_party_invite`. An address never stands in an event: a name that holds it is refused
+/// (security.md T20).
+fn content(address: &Threepid, stored: &StoredInvite) -> Result<CanonicalJsonObject, WriteError> {
+    let gives_away = stored
+        .display_name
+        .to_lowercase()
+        .contains(&address.address().to_lowercase());
+    let first = stored.public_keys.first().filter(|_| !gives_away);
+    let Some(first) = first.filter(|_| stored.public_keys.len() <= MAX_KEYS && !stored.token.is_empty())
+    else {
+        return Err(IdentityServerError::BadAnswer.into());
+    };
+    let text = |text: &str| CanonicalJsonValue::String(text.to_owned());
+    let keys = stored.public_keys.iter().map(|key| {
+        CanonicalJsonValue::Object(CanonicalJsonObject::from([
+            ("public_key".to_owned(), text(&key.public_key)),
+            ("key_validity_url".to_owned(), text(&key.key_validity_url)),
+        ]))
+    });
+    Ok(CanonicalJsonObject::from([
+        ("display_name".to_owned(), text(&stored.display_name)),
+        ("public_key".to_owned(), text(&first.public_key)),
+        ("key_validity_url".to_owned(), text(&first.key_validity_url)),
+        (
+            "public_keys".to_owned(),
+            CanonicalJsonValue::Array(keys.collect()),
+        ),
+    ]))
+}
+
+/// Why the sender may not invite addresses (authorisation rules, `m.room.third_party_invite`).
+fn may_invite_addresses(head: &RoomHead, sender: &UserId) -> Result<(), Refusal> {
+    match head.membership(sender) {
+        MembershipState::Join => {}
+        MembershipState::Ban => return Err(Refusal::Banned),
+        _ => return Err(Refusal::InviterNotInRoom),
+    }
+    require_level(head, sender, head.power_levels().invite, "invite")
+}

@@ -1,0 +1,125 @@
+use super::*;
+use crate::{IdentityServerError, create::CreateRoom, write_tests::house::request};
+
+#[tokio::test]
+async fn an_unknown_address_is_remembered_by_the_room() {
+    for version in versions() {
+        let (world, token) = World::invited(version).await;
+        let event = world.state("m.room.third_party_invite", &token).await.unwrap();
+        assert_eq!(event["display_name"], "b...@m...");
+        assert_eq!(event["public_keys"][0]["public_key"], event["public_key"]);
+        assert_eq!(event["key_validity_url"], "https://id.example/isvalid");
+        assert!(!event.to_string().contains("bob"), "an address is in an event");
+        let facts = world.identity.facts.lock().clone().unwrap();
+        assert_eq!(facts.room_join_rules.as_deref(), Some("invite"));
+    }
+}
+
+#[tokio::test]
+async fn a_known_address_is_an_ordinary_invite() {
+    let world = World::new(newest()).await;
+    *world.identity.owner.lock() = Some(world.bob.clone());
+    world
+        .rooms
+        .invite_by_address(&world.alice, &world.room, &invite())
+        .await
+        .unwrap();
+    assert_eq!(world.membership(&world.bob).await, MembershipState::Invite);
+    let again = world.rooms.join(&world.bob, &world.room, &Join::default()).await;
+    again.unwrap();
+    let refused = world
+        .rooms
+        .invite_by_address(&world.alice, &world.room, &invite())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refused, WriteError::Refused(Refusal::AlreadyJoined(_))),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn who_may_not_invite_is_told_before_anybody_is_asked() {
+    let world = World::new(newest()).await;
+    let carol = user("carol");
+    let refused = world
+        .rooms
+        .invite_by_address(&carol, &world.room, &invite())
+        .await;
+    assert!(matches!(
+        refused,
+        Err(WriteError::Refused(Refusal::InviterNotInRoom))
+    ));
+    world
+        .rooms
+        .invite(&world.alice, &carol, &world.room, &plain())
+        .await
+        .unwrap();
+    world
+        .rooms
+        .join(&carol, &world.room, &Join::default())
+        .await
+        .unwrap();
+    world
+        .set_state("m.room.power_levels", "", r#"{"invite":50,"users":{}}"#)
+        .await;
+    let before = world.events().await;
+    let refused = world
+        .rooms
+        .invite_by_address(&carol, &world.room, &invite())
+        .await;
+    assert!(matches!(
+        refused,
+        Err(WriteError::Refused(Refusal::PowerTooLow { .. }))
+    ));
+    assert_eq!((world.identity.asked(), world.events().await), (0, before));
+}
+
+#[tokio::test]
+async fn t20_a_display_name_that_holds_the_address_is_refused() {
+    let world = World::new(newest()).await;
+    let before = world.events().await;
+    for name in ["bob@mail.example", "I am BOB@Mail.Example!"] {
+        *world.identity.display_name.lock() = name.to_owned();
+        let refused = world
+            .rooms
+            .invite_by_address(&world.alice, &world.room, &invite())
+            .await;
+        let bad = WriteError::IdentityServer(IdentityServerError::BadAnswer).to_string();
+        assert_eq!(refused.unwrap_err().to_string(), bad);
+    }
+    assert_eq!(world.events().await, before);
+}
+
+async fn create(world: &World, change: impl FnOnce(&mut CreateRoom)) -> Result<OwnedRoomId, WriteError> {
+    let mut asked = request(newest(), Preset::PrivateChat);
+    asked.name = Some("Cats".to_owned());
+    asked.invite_3pid = vec![invite()];
+    change(&mut asked);
+    world.rooms.create(&world.alice, &asked, None).await
+}
+
+#[tokio::test]
+async fn a_new_room_invites_addresses_or_is_not_made() {
+    let mut world = World::new(newest()).await;
+    world.room = create(&world, |_| {}).await.unwrap();
+    let token = world.identity.last_token();
+    assert!(world.state("m.room.third_party_invite", &token).await.is_some());
+    assert_eq!(
+        world.identity.facts.lock().clone().unwrap().room_name.as_deref(),
+        Some("Cats")
+    );
+    *world.identity.owner.lock() = Some(world.bob.clone());
+    world.room = create(&world, |_| {}).await.unwrap();
+    assert_eq!(world.membership(&world.bob).await, MembershipState::Invite);
+    // Whom the room invites already is not invited twice.
+    world.room = create(&world, |asked| asked.invite = vec![user("bob")])
+        .await
+        .unwrap();
+    assert_eq!(world.membership(&world.bob).await, MembershipState::Invite);
+    *world.identity.owner.lock() = None;
+    *world.identity.display_name.lock() = "bob@mail.example".to_owned();
+    let before = world.events().await;
+    assert!(create(&world, |_| {}).await.is_err());
+    assert_eq!(world.events().await, before, "half a room was made");
+}
