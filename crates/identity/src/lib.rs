@@ -9,8 +9,6 @@
 
 mod access_token;
 pub mod accounts;
-#[cfg(test)]
-mod address_tests;
 mod association_row;
 pub mod associations;
 pub mod config;

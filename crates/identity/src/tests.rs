@@ -1,6 +1,7 @@
 //! Tests of the engine on the store in memory, and where durability matters on the embedded one.
 
 mod accounts;
+mod addresses;
 mod keys;
 mod lookup;
 mod pepper_rotation;
