@@ -5,7 +5,7 @@ use gatehouse_directory::{AliasError, local_alias};
 use gatehouse_events::{RoomVersion, json::canonical_object};
 use gatehouse_http::{ApiError, EVENT_BODY, JsonBody, Requester, body::json_input};
 use gatehouse_rooms::{
-    WriteError,
+    AddressInvite, WriteError,
     create::{CreateRoom, Preset},
     membership::invite::Directness,
     send::StateUpdate,
@@ -16,7 +16,11 @@ use ruma::{CanonicalJsonObject, OwnedRoomAliasId, OwnedRoomId, OwnedUserId, Room
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{ClientApi, body, errors, inviting, limits};
+use crate::{
+    ClientApi, body, errors,
+    inviting::{Invite3pid, address_invite},
+    limits,
+};
 
 /// Today's path.
 pub(crate) fn routes() -> Router<ClientApi> {
@@ -35,7 +39,7 @@ pub(crate) struct Body {
     name: Option<String>,
     topic: Option<String>,
     invite: Option<Vec<String>>,
-    invite_3pid: Option<Vec<Value>>,
+    invite_3pid: Option<Vec<Invite3pid>>,
     room_version: Option<String>,
     creation_content: Option<Map<String, Value>>,
     initial_state: Option<Vec<InitialState>>,
@@ -101,10 +105,6 @@ async fn create(
 ) -> Result<OwnedRoomId, ApiError> {
     requester.refuse_guest()?;
     requester.refuse_suspended()?;
-    let by_address = body.invite_3pid.as_ref();
-    if by_address.is_some_and(|invites| !invites.is_empty()) {
-        return Err(inviting::no_identity_server());
-    }
     let published = body.visibility == Some(Visibility::Public);
     if published {
         refuse_publishing(api, requester)?;
@@ -115,6 +115,9 @@ async fn create(
     }
     limits::message(api, requester)?;
     limits::invites_of_new_room(api, requester, &request.invite)?;
+    for invite in &request.invite_3pid {
+        limits::invite_by_address(api, requester, None, &invite.address)?;
+    }
     let creator = &requester.user_id;
     let hook = |room_id: &RoomId, batch: &mut Batch| {
         if let Some(alias) = &request.alias {
@@ -180,6 +183,7 @@ fn request(api: &ClientApi, body: Body, default_version: RoomVersion) -> Result<
         topic: body.topic,
         alias,
         invite: invited(body.invite.unwrap_or_default())?,
+        invite_3pid: by_address(&body.invite_3pid.unwrap_or_default())?,
         directness: match body.is_direct {
             Some(true) => Directness::Direct,
             Some(false) | None => Directness::Ordinary,
@@ -200,6 +204,10 @@ fn invited(ids: Vec<String>) -> Result<Vec<OwnedUserId>, ApiError> {
         }
     }
     Ok(users)
+}
+
+fn by_address(invites: &[Invite3pid]) -> Result<Vec<AddressInvite>, ApiError> {
+    invites.iter().map(address_invite).collect()
 }
 
 fn object(fields: Option<Map<String, Value>>) -> Result<CanonicalJsonObject, ApiError> {

@@ -4,7 +4,9 @@
 use gatehouse_accounts::Unavailable;
 use gatehouse_directory::{AliasError, CanonicalAliasError, InvalidAlias, PublicationError};
 use gatehouse_http::ApiError;
-use gatehouse_rooms::{ReadError, Refusal, WriteError, filter::InvalidFilter, remote_servers::RemoteError};
+use gatehouse_rooms::{
+    IdentityServerError, ReadError, Refusal, WriteError, filter::InvalidFilter, remote_servers::RemoteError,
+};
 use gatehouse_sync::SyncError;
 use http::StatusCode;
 
@@ -28,9 +30,34 @@ pub(crate) fn write(error: WriteError) -> ApiError {
         WriteError::StillInRoom => ApiError::unknown(message),
         WriteError::TooLarge(_) => ApiError::too_large(message),
         WriteError::Contended => ApiError::unavailable(message),
+        WriteError::IdentityServer(error) => identity_server(error),
         WriteError::Store(error) => error.into(),
     }
 }
+
+/// Of asking an identity server. Its own words and statuses never reach a client (security.md W12).
+pub(crate) fn identity_server(error: IdentityServerError) -> ApiError {
+    let message = error.to_string();
+    let new = |status, errcode| ApiError::new(status, errcode, message.clone());
+    match error {
+        IdentityServerError::NotTrusted(_) => new(StatusCode::FORBIDDEN, "M_SERVER_NOT_TRUSTED"),
+        IdentityServerError::TermsNotSigned => new(StatusCode::FORBIDDEN, "M_TERMS_NOT_SIGNED"),
+        IdentityServerError::TokenRefused => ApiError::forbidden(message),
+        IdentityServerError::CannotSend | IdentityServerError::Refused => {
+            new(StatusCode::BAD_REQUEST, "M_UNKNOWN")
+        }
+        IdentityServerError::TooMany { retry_after_ms } => {
+            ApiError::limit_exceeded(retry_after_ms.unwrap_or(RETRY_AFTER_MS))
+        }
+        IdentityServerError::Unreachable | IdentityServerError::BadAnswer => {
+            new(StatusCode::BAD_GATEWAY, "M_UNKNOWN")
+        }
+        IdentityServerError::Unavailable(_) => ApiError::unavailable(message),
+    }
+}
+
+/// When to try again with an identity server that does not say.
+const RETRY_AFTER_MS: u64 = 60_000;
 
 /// Of changing a room from within: who is not in it is told the same whether it exists or not.
 pub(crate) fn write_within(error: WriteError) -> ApiError {

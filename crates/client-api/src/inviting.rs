@@ -1,10 +1,12 @@
 //! Inviting users to rooms: by user id, or by an address of theirs.
 
 use axum::{Json, Router, extract::State, routing::post};
+use gatehouse_accounts::Secret;
 use gatehouse_http::{ApiError, EVENT_BODY, JsonObject, Path, Requester};
-use gatehouse_rooms::{MembershipRequest, Refusal};
-use http::StatusCode;
-use ruma::{OwnedRoomId, RoomId, events::room::member::MembershipState};
+use gatehouse_mail::Threepid;
+use gatehouse_rooms::{AddressInvite, MembershipRequest, Refusal, WriteError};
+use ruma::{OwnedRoomId, RoomId};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{ClientApi, body::Target, errors, limits, uia::typed};
@@ -56,8 +58,8 @@ async fn invite_user(
     Ok(())
 }
 
-/// `inviteBy3PID`. Whoever could not invite at all is told so. Others are told that this server trusts no identity
-/// server, whichever they named: it asks none, so it can neither find the owner of an address nor have them told.
+/// `inviteBy3PID`. Clients of 2015 give a `display_name`, which is the identity server's to choose, and no
+/// `id_access_token`; it must work without.
 async fn invite_by_3pid(
     api: &ClientApi,
     requester: &Requester,
@@ -65,25 +67,40 @@ async fn invite_by_3pid(
     body: &Map<String, Value>,
 ) -> Result<(), ApiError> {
     require_address(body)?;
-    let head = api.rooms.head(room_id).await?;
-    let sender = &requester.user_id;
-    match head.as_ref().map(|head| (head, head.membership(sender))) {
-        Some((head, MembershipState::Join)) => {
-            let levels = head.power_levels();
-            let (needed, has) = (levels.invite, levels.of_user(sender));
-            if has < needed {
-                let refusal = Refusal::PowerTooLow {
-                    to: "invite",
-                    needed,
-                    has,
-                };
-                return Err(errors::write(refusal.into()));
-            }
-        }
-        Some((_, MembershipState::Ban)) => return Err(errors::write(Refusal::Banned.into())),
-        Some(_) | None => return Err(errors::write(Refusal::InviterNotInRoom.into())),
-    }
-    Err(no_identity_server())
+    let invite = address_invite(&typed(body)?)?;
+    limits::invite_by_address(api, requester, Some(room_id), &invite.address)?;
+    let invited = api
+        .rooms
+        .invite_by_address(&requester.user_id, room_id, &invite)
+        .await;
+    invited.map_err(|error| match error {
+        WriteError::NoSuchRoom => errors::write(Refusal::InviterNotInRoom.into()),
+        error => errors::write(error),
+    })
+}
+
+/// An address to invite, as clients name it.
+#[derive(Deserialize)]
+pub(crate) struct Invite3pid {
+    id_server: String,
+    #[serde(default)]
+    id_access_token: Option<Secret>,
+    medium: String,
+    address: String,
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+/// What the engine is asked.
+pub(crate) fn address_invite(invite: &Invite3pid) -> Result<AddressInvite, ApiError> {
+    let address = Threepid::parse(&invite.medium, &invite.address)
+        .map_err(|error| ApiError::invalid_param(error.to_string()))?;
+    Ok(AddressInvite {
+        address,
+        id_server: invite.id_server.clone(),
+        id_access_token: invite.id_access_token.clone(),
+        reason: invite.reason.clone(),
+    })
 }
 
 /// Whether the body has what an invite by address needs.
@@ -104,10 +121,4 @@ fn require_address(body: &Map<String, Value>) -> Result<(), ApiError> {
         }
     }
     Ok(())
-}
-
-/// Why nobody can be invited by an address: this server trusts no identity server, whichever is named.
-pub(crate) fn no_identity_server() -> ApiError {
-    let message = "This server does not work with identity servers yet, so it can invite by user id only.";
-    ApiError::new(StatusCode::FORBIDDEN, "M_SERVER_NOT_TRUSTED", message)
 }

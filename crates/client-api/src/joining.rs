@@ -3,7 +3,7 @@
 use axum::{Json, Router, extract::State, routing::post};
 use gatehouse_events::json::canonical_object;
 use gatehouse_http::{ApiError, EVENT_BODY, JsonObject, Path, RawQuery, Requester, body::json_input};
-use gatehouse_rooms::{Join, MembershipRequest};
+use gatehouse_rooms::{Join, MembershipRequest, SignedBlock};
 use ruma::OwnedServerName;
 use serde_json::{Map, Value, json};
 
@@ -41,16 +41,18 @@ async fn join(
     requester: &Requester,
     room: &str,
     mut via: Vec<OwnedServerName>,
-    body: Map<String, Value>,
+    mut body: Map<String, Value>,
 ) -> Result<Json<Value>, ApiError> {
     requester.refuse_suspended()?;
     let (room_id, servers) = body::room(api, room).await?;
     limits::join(api, requester, &room_id).await?;
     via.extend(servers);
+    let third_party_signed = third_party_signed(&mut body)?;
     let join = Join {
         request: request(body)?,
         is_guest: requester.is_guest,
         via,
+        third_party_signed,
     };
     let joined = api.rooms.join(&requester.user_id, &room_id, &join).await;
     joined.map_err(errors::write)?;
@@ -58,10 +60,21 @@ async fn join(
     Ok(Json(json!({ "room_id": room_id })))
 }
 
+/// What an identity server signed for a user who was invited by address (`third_party_signed`).
+fn third_party_signed(body: &mut Map<String, Value>) -> Result<Option<SignedBlock>, ApiError> {
+    let block = match body.remove("third_party_signed") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Object(block)) => canonical_object(block).map_err(json_input)?,
+        Some(_) => return Err(ApiError::bad_json("`third_party_signed` must be an object.")),
+    };
+    SignedBlock::read(block)
+        .map(Some)
+        .ok_or_else(|| ApiError::bad_json("`third_party_signed` needs `mxid`, `token` and `signatures`."))
+}
+
 /// What the body says of the join. Clients may put further fields into their membership here as well as by setting
-/// the state; a signed third-party invite is no such field.
+/// the state.
 fn request(mut body: Map<String, Value>) -> Result<MembershipRequest, ApiError> {
-    body.remove("third_party_signed");
     let reason = match body.remove("reason") {
         None | Some(Value::Null) => None,
         Some(Value::String(reason)) => Some(reason),

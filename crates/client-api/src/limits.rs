@@ -1,6 +1,7 @@
 //! What counts against which rate limit. One bucket for a thing, by whatever path it is asked for (T32).
 
 use gatehouse_http::{ApiError, Limit, Requester};
+use gatehouse_mail::Threepid;
 use ruma::{OwnedUserId, RoomId, UserId};
 
 use crate::ClientApi;
@@ -68,4 +69,24 @@ pub(crate) fn invites_of_new_room(
         limits.check(Limit::InvitesPerUser, target.as_str())?;
     }
     Ok(())
+}
+
+/// One invite by address (security.md T04). Asked before any identity server is.
+pub(crate) fn invite_by_address(
+    api: &ClientApi,
+    requester: &Requester,
+    room_id: Option<&RoomId>,
+    address: &Threepid,
+) -> Result<(), ApiError> {
+    let limits = &api.http.rate_limits;
+    let address = format!("{} {}", address.medium().as_str(), address.address());
+    limits.peek(Limit::ThirdPartyInvitesPerAddress, &address)?;
+    if let Some(room_id) = room_id {
+        limits.peek(Limit::ThirdPartyInvitesPerRoom, room_id.as_str())?;
+    }
+    limits.check(Limit::ThirdPartyInvites, requester.user_id.as_str())?;
+    if let Some(room_id) = room_id {
+        limits.check(Limit::ThirdPartyInvitesPerRoom, room_id.as_str())?;
+    }
+    limits.check(Limit::ThirdPartyInvitesPerAddress, &address)
 }

@@ -38,6 +38,10 @@ pub enum Limit {
     InvitesPerIssuer,
     /// Invites by address, by user.
     ThirdPartyInvites,
+    /// Invites of one address, by address.
+    ThirdPartyInvitesPerAddress,
+    /// Invites by address into one room, by room.
+    ThirdPartyInvitesPerRoom,
     /// Proving addresses, by address.
     ThreepidValidation,
     /// Requests of other servers, by server.
@@ -72,8 +76,8 @@ impl Default for RateLimitConfig {
 }
 
 impl Limit {
-    /// Every limit, with its key in the configuration; the sub-limits of `login` have none of their own.
-    pub const ALL: [(Self, &'static str); 14] = [
+    /// Every limit, with its key in the configuration; sub-limits, such as those of `login`, have none of their own.
+    pub const ALL: [(Self, &'static str); 16] = [
         (Self::Message, "message"),
         (Self::Registration, "registration"),
         (Self::Login, "login"),
@@ -86,6 +90,8 @@ impl Limit {
         (Self::InvitesPerUser, "invites_per_user"),
         (Self::InvitesPerIssuer, "invites_per_issuer"),
         (Self::ThirdPartyInvites, "third_party_invites"),
+        (Self::ThirdPartyInvitesPerAddress, "third_party_invites"),
+        (Self::ThirdPartyInvitesPerRoom, "third_party_invites"),
         (Self::ThreepidValidation, "threepid_validation"),
         (Self::Federation, "federation"),
     ];
@@ -104,6 +110,8 @@ impl Limit {
             Self::InvitesPerUser => (0.01, 10),
             Self::InvitesPerIssuer => (0.3, 20),
             Self::ThirdPartyInvites => (0.01, 5),
+            Self::ThirdPartyInvitesPerAddress => (0.002, 3),
+            Self::ThirdPartyInvitesPerRoom => (0.02, 10),
             Self::ThreepidValidation => (0.003, 5),
             Self::Federation => (50.0, 200),
         };
