@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ruma::OwnedServerName;
 
-use crate::{rates::Rates, terms::Policy};
+use crate::{policy::Policy, rates::Rates};
 
 /// Settings of the engine.
 #[derive(Debug, Clone)]

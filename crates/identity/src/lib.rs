@@ -26,6 +26,7 @@ mod next_link;
 pub mod onbind_queue;
 mod pepper;
 pub mod pepper_rotation;
+mod policy;
 mod random;
 mod rates;
 mod redaction;
@@ -51,10 +52,10 @@ pub use self::{
     keys::{LongLivedKey, RevokeKeyError},
     lookup::{HashDetails, LookupError, LookupRequest},
     pepper_rotation::RotatePepperError,
+    policy::{Policy, PolicyText},
     rates::{Rate, Rates},
     secret::Secret,
     sign::SignError,
-    terms::{Policy, PolicyText},
     validation::{RequestTokenError, ValidationRequest},
     validation_submission::{SubmitTokenError, Submitted, TokenSubmission, Validated, ValidatedError},
 };

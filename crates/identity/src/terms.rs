@@ -1,48 +1,10 @@
 //! Terms of service: what the operator wants every user to agree to first.
 
-use std::collections::BTreeMap;
-
 use gatehouse_store::Batch;
 use ruma::UserId;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::{Identity, Unavailable, tables::ACCEPTED_TERMS};
-
-/// A policy, in all its languages.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// What it is, such as `privacy_policy`.
-    pub id: String,
-    /// Whoever agreed to another version has to agree again.
-    pub version: String,
-    /// By language, such as `en`. Agreeing to one is agreeing to all.
-    pub languages: BTreeMap<String, PolicyText>,
-}
-
-/// A policy in one language.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PolicyText {
-    /// What people read.
-    pub name: String,
-    /// Where it stands. Best with the version in it: clients remember what was agreed to by this alone.
-    pub url: String,
-}
-
-impl Policy {
-    fn stands_at(&self, url: &str) -> bool {
-        self.languages.values().any(|text| text.url == url)
-    }
-
-    fn describe(&self) -> Value {
-        let mut policy: Map<_, _> = self
-            .languages
-            .iter()
-            .map(|(language, text)| (language.clone(), json!({ "name": text.name, "url": text.url })))
-            .collect();
-        policy.insert("version".to_owned(), json!(self.version));
-        Value::Object(policy)
-    }
-}
 
 impl Identity {
     /// `GET /terms`: the object `policies`.
