@@ -65,7 +65,7 @@ impl SmsCarrier {
         Self {
             outbound,
             config,
-            body: SmsBody::Json(json!({ "to": NUMBER, "text": TEXT, "id": ID })),
+            body: SmsBody::json(),
             headers: Vec::new(),
         }
     }
@@ -130,6 +130,21 @@ impl SmsCarrier {
 }
 
 impl SmsBody {
+    /// A document with `to`, `text` and `id`.
+    pub fn json() -> Self {
+        Self::Json(json!({ "to": NUMBER, "text": TEXT, "id": ID }))
+    }
+
+    /// A form with `to`, `text` and `id`.
+    pub fn form() -> Self {
+        let fields = [("to", NUMBER), ("text", TEXT), ("id", ID)];
+        Self::Form(
+            fields
+                .map(|(name, text)| (name.to_owned(), text.to_owned()))
+                .into(),
+        )
+    }
+
     /// Its type and its text, with every text of it replaced.
     fn filled(&self, fill: &mut impl FnMut(&str) -> String) -> (&'static str, String) {
         match self {
