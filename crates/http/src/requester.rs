@@ -69,7 +69,7 @@ impl Deref for LockedRequester {
 }
 
 /// The token in the `Authorization` header, or else in the query.
-fn access_token(parts: &Parts) -> Option<String> {
+pub fn access_token(parts: &Parts) -> Option<String> {
     if let Some(value) = parts
         .headers
         .get(header::AUTHORIZATION)
@@ -140,7 +140,7 @@ impl<S: HasHttp> FromRequestParts<S> for LockedRequester {
     }
 }
 
-impl<S: HasHttp> FromRequestParts<S> for ClientAddress {
+impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         Ok(Self(address_of(parts)))
