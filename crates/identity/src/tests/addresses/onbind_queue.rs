@@ -287,3 +287,45 @@ async fn a_kill_does_not_make_the_pauses_shorter() {
     clock.advance(Duration::from_secs(1));
     assert_eq!(house.deliver().await.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_invitation_is_lost_that_is_stored_while_its_address_is_bound() {
+    let house = house_with(without_limits);
+    for round in 0..50 {
+        let address = email(&format!("bob{round}@example.org"));
+        let secret = format!("secret{round}");
+        let sid = house.proven(bob(), &address, &secret).await;
+        let storing: Vec<_> = (0..8)
+            .map(|_| {
+                let (identity, address) = (house.identity.clone(), address.clone());
+                tokio::spawn(async move {
+                    let (stored, batch) = identity.store_invite(alice(), invite(&address)).await.ok()?;
+                    identity.commit_invite(&address, batch).await.ok()?;
+                    Some(stored.token)
+                })
+            })
+            .collect();
+        let binding = tokio::spawn({
+            let identity = house.identity.clone();
+            async move {
+                identity.bind(Some(bob()), &sid, &secret, bob()).await.unwrap();
+                // At once: what is stored after this would wait for ever.
+                identity.deliver_due().await.unwrap();
+            }
+        });
+        let mut stored = Vec::new();
+        for task in storing {
+            stored.extend(task.await.unwrap());
+        }
+        binding.await.unwrap();
+        let mut told = Vec::new();
+        for (_, body) in house.homeservers.take_told() {
+            for invite in body["invites"].as_array().unwrap() {
+                told.push(invite["token"].as_str().unwrap().to_owned());
+            }
+        }
+        stored.sort();
+        told.sort();
+        assert_eq!(told, stored);
+    }
+}
