@@ -1,20 +1,16 @@
 //! Finding out who has bound an address: by hashes, so that this server learns nothing of addresses that nobody has
 //! bound.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::StreamExt as _;
 use gatehouse_mail::Threepid;
 use ruma::{OwnedUserId, UserId};
+use serde_json::Value;
 use thiserror::Error;
 
-use crate::{
-    Identity, Unavailable,
-    pepper::Generation,
-    rates::Counted,
-    tables::{ASSOCIATIONS, HASHES},
-};
+use crate::{Identity, Unavailable, pepper::Generation, rates::Counted, tables::HASHES};
 
 /// Hashes read at once: some milliseconds of a core. More than one part is read only where the operator allows more
 /// addresses in a request than usual.
@@ -131,11 +127,7 @@ impl Identity {
         threepid: &Threepid,
     ) -> Result<Option<OwnedUserId>, LookupError> {
         self.take_from_budget(user_id, 1)?;
-        let key = (
-            threepid.medium().as_str().to_owned(),
-            threepid.address().to_owned(),
-        );
-        Ok(self.get(&ASSOCIATIONS, &key).await?.map(|row| row.mxid))
+        Ok(self.association(threepid).await?.map(|row| row.mxid))
     }
 
     /// The rows of these keys, in order. Many are read in parts by several tasks, so that nobody else waits long.
@@ -159,6 +151,23 @@ impl Identity {
             rows.extend(part.map_err(|_| Unavailable::Contended)??);
         }
         Ok(rows)
+    }
+
+    /// The signed association of this one address, for somebody without an account, who is counted by network address:
+    /// `GET /_matrix/identity/api/v1/lookup`.
+    pub async fn lookup_association(
+        &self,
+        asker: IpAddr,
+        threepid: &Threepid,
+    ) -> Result<Option<Value>, LookupError> {
+        self.lookup_budget()
+            .take_from(asker, 1, self.now_ms())
+            .map_err(|retry_after_ms| LookupError::OverBudget { retry_after_ms })?;
+        let Some(row) = self.association(threepid).await? else {
+            return Ok(None);
+        };
+        let signed = self.signed_association(threepid, &row, Vec::new()).await;
+        Ok(Some(signed?))
     }
 
     fn count_lookup(&self, user_id: &UserId, addresses: usize) -> Result<(), LookupError> {

@@ -4,6 +4,7 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
+    net::{IpAddr, Ipv6Addr},
 };
 
 use parking_lot::Mutex;
@@ -43,12 +44,24 @@ impl LookupBudget {
     /// Takes these addresses from the user's budget; when it has not as many, nothing, and how long to wait in
     /// milliseconds.
     pub(crate) fn take(&self, user_id: &UserId, addresses: usize, now_ms: u64) -> Result<(), u64> {
-        let addresses = u64::try_from(addresses).unwrap_or(u64::MAX);
-        let of_account = (self.hasher.hash_one(user_id.as_str()), self.per_day);
         let of_server = (
             self.hasher.hash_one(user_id.server_name().as_str()),
             self.per_day.saturating_mul(ACCOUNTS_OF_A_SERVER),
         );
+        self.take_all(&[self.of_one(user_id.as_str()), of_server], addresses, now_ms)
+    }
+
+    /// As [`Self::take`], from the budget of whoever asks from this network address, who has no account.
+    pub(crate) fn take_from(&self, address: IpAddr, addresses: usize, now_ms: u64) -> Result<(), u64> {
+        self.take_all(&[self.of_one(&network(address).to_string())], addresses, now_ms)
+    }
+
+    fn of_one(&self, name: &str) -> (u64, u64) {
+        (self.hasher.hash_one(name), self.per_day)
+    }
+
+    fn take_all(&self, budgets: &[(u64, u64)], addresses: usize, now_ms: u64) -> Result<(), u64> {
+        let addresses = u64::try_from(addresses).unwrap_or(u64::MAX);
         let mut paid_back = self.paid_back_ms.lock();
         if paid_back.len() >= MAX_KEYS {
             paid_back.retain(|_, at| *at > now_ms);
@@ -57,8 +70,8 @@ impl LookupBudget {
                 return Err(1_000);
             }
         }
-        let mut after = [(0, 0); 2];
-        for ((key, per_day), slot) in [of_account, of_server].into_iter().zip(&mut after) {
+        let mut after = Vec::with_capacity(budgets.len());
+        for &(key, per_day) in budgets {
             let cost_ms = addresses.saturating_mul(DAY_MS).div_ceil(per_day);
             let from = paid_back.get(&key).map_or(now_ms, |at| (*at).max(now_ms));
             let next = from.saturating_add(cost_ms);
@@ -66,10 +79,18 @@ impl LookupBudget {
             if wait > 0 {
                 return Err(wait);
             }
-            *slot = (key, next);
+            after.push((key, next));
         }
         paid_back.extend(after);
         Ok(())
+    }
+}
+
+/// Who counts as one: with IPv6, a network of 64 bits.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
@@ -127,5 +148,17 @@ mod tests {
         budget.take(user_id!("@a:b"), 1, NOW).unwrap_err();
         budget.take(user_id!("@a:b"), 1, NOW + 1).unwrap();
         assert_eq!(budget.paid_back_ms.lock().len(), 2);
+    }
+
+    #[test]
+    fn t23_who_has_no_account_is_counted_by_network() {
+        let budget = budget(10);
+        let from = |address: &str, count| budget.take_from(address.parse().unwrap(), count, NOW);
+        from("192.0.2.1", 10).unwrap();
+        from("::ffff:192.0.2.1", 1).unwrap_err();
+        from("192.0.2.2", 10).unwrap();
+        from("2001:db8:1:2::1", 10).unwrap();
+        from("2001:db8:1:2:ffff::1", 1).unwrap_err();
+        from("2001:db8:1:3::1", 10).unwrap();
     }
 }

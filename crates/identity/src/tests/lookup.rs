@@ -1,5 +1,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
+use gatehouse_mail::Threepid;
+
 use super::{hash, house, house_with, id};
 use crate::{
     LookupError, LookupRequest,
@@ -174,4 +176,27 @@ async fn t23_lookups_are_counted_however_few_addresses_are_in_them() {
     );
     house.clock.advance(Duration::from_secs(1));
     lookup().await.unwrap();
+}
+
+#[tokio::test]
+async fn t23_whoever_has_no_account_gets_signed_associations_up_to_a_bound() {
+    let house = house_with(|config| {
+        config.lookup.max_addresses = 1;
+        config.lookup.addresses_per_day = 2;
+    });
+    house.bind("alice@a.test", Some(&id("alice"))).await;
+    let lookup = async |asker: &str, address: &str| {
+        let threepid = Threepid::email(address).unwrap();
+        house
+            .identity
+            .lookup_association(asker.parse().unwrap(), &threepid)
+            .await
+    };
+    let found = lookup("192.0.2.1", "Alice@a.test").await.unwrap().unwrap();
+    assert_eq!(found["mxid"], "@alice:house.test");
+    assert!(found["signatures"]["id.test"]["ed25519:0"].is_string());
+    assert_eq!(lookup("192.0.2.1", "bob@a.test").await.unwrap(), None);
+    let refused = lookup("192.0.2.1", "carol@a.test").await;
+    assert!(matches!(refused, Err(LookupError::OverBudget { .. })));
+    lookup("192.0.2.2", "carol@a.test").await.unwrap();
 }
