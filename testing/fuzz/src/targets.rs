@@ -1,5 +1,6 @@
 //! The list of targets, each in a file of its own.
 
+mod address;
 mod event;
 mod filter;
 mod identifier;
@@ -10,8 +11,8 @@ mod token;
 mod wildcard;
 
 pub use self::{
-    event::event, filter::filter, identifier::identifier, json::json, key::key, query::query, token::token,
-    wildcard::wildcard,
+    address::address, event::event, filter::filter, identifier::identifier, json::json, key::key,
+    query::query, token::token, wildcard::wildcard,
 };
 
 /// One parser, what must hold of it, and what it is known to take or to refuse.
@@ -66,6 +67,11 @@ pub const TARGETS: &[Target] = &[
         name: "query",
         check: query,
         corpus: query::CORPUS,
+    },
+    Target {
+        name: "address",
+        check: address,
+        corpus: address::CORPUS,
     },
 ];
 

@@ -41,6 +41,7 @@ targets! {
     keys_read_back_and_keep_their_order: "key", 10_000;
     identifiers_are_their_text: "identifier", 10_000;
     queries_read_back_as_written: "query", 10_000;
+    addresses_are_bare_and_canonical: "address", 10_000;
 }
 
 #[test]
