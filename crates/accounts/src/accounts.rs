@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use gatehouse_events::Clock;
+use gatehouse_mail::{Medium, Outbox};
 use gatehouse_store::{Batch, Commit, CommitError, Direction, Key, Range, Store, StoreError, Table, Value};
 use ruma::{OwnedUserId, ServerName, UserId};
 
@@ -25,6 +26,7 @@ struct Inner {
     store: Store,
     config: Config,
     clock: Clock,
+    outbox: Option<Outbox>,
     hasher: Hasher,
     sessions: SessionCache,
     last_seen: LastSeen,
@@ -41,14 +43,24 @@ impl std::fmt::Debug for Accounts {
 }
 
 impl Accounts {
-    /// An engine over this store.
+    /// An engine over this store that can send nothing to anybody.
     pub fn new(store: Store, config: Config, clock: Clock) -> Self {
+        Self::made(store, config, clock, None)
+    }
+
+    /// An engine over this store that sends what proves addresses. The outbox must be over the same store.
+    pub fn sending(store: Store, config: Config, clock: Clock, outbox: Outbox) -> Self {
+        Self::made(store, config, clock, Some(outbox))
+    }
+
+    fn made(store: Store, config: Config, clock: Clock, outbox: Option<Outbox>) -> Self {
         let hasher = Hasher::new(config.registration.cheap_password_hash, config.hashing_threads);
         Self {
             inner: Arc::new(Inner {
                 store,
                 config,
                 clock,
+                outbox,
                 hasher,
                 sessions: SessionCache::new(),
                 last_seen: LastSeen::default(),
@@ -71,6 +83,15 @@ impl Accounts {
     /// Whether this server is the one that the user id names.
     pub fn is_local(&self, user_id: &UserId) -> bool {
         user_id.server_name() == self.server_name()
+    }
+
+    /// Whether addresses of this medium can be proven here.
+    pub fn can_validate(&self, medium: Medium) -> bool {
+        self.outbox().is_some_and(|outbox| outbox.can_send(medium))
+    }
+
+    pub(crate) fn outbox(&self) -> Option<&Outbox> {
+        self.inner.outbox.as_ref()
     }
 
     pub(crate) fn store(&self) -> &Store {

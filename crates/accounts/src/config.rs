@@ -15,6 +15,13 @@ pub struct Config {
     pub hashing_threads: usize,
     /// How many devices a user may have.
     pub max_devices: usize,
+    /// Where the links in mails lead: this server's public address, such as `https://matrix.example.org`.
+    pub public_baseurl: String,
+    /// Hosts, with their ports if they have any, to which whoever has proven an address may be sent on.
+    pub next_link_hosts: Vec<String>,
+    /// Whether nobody is told, before they have proven it, that an address has an account or has none: a mail to the
+    /// address says so instead (security.md T26).
+    pub hide_known_addresses: bool,
 }
 
 /// `[registration]` of the configuration.
@@ -30,6 +37,10 @@ pub struct Registration {
     pub guests: bool,
     /// Whoever has a registration token may register, and nobody without one.
     pub token_required: bool,
+    /// Whoever registers has to prove an e-mail address.
+    pub email_required: bool,
+    /// Whoever was invited by an address may register with it, whatever else is needed.
+    pub invited_addresses: bool,
     /// Enables `/_synapse/admin/v1/register`.
     pub shared_secret: Option<Secret>,
     /// Hash passwords with next to no work. For tests only.
@@ -44,6 +55,9 @@ impl Config {
             registration: Registration::default(),
             hashing_threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             max_devices: 100,
+            public_baseurl: "http://127.0.0.1:8008".to_owned(),
+            next_link_hosts: Vec::new(),
+            hide_known_addresses: true,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl Accounts {
-    /// Deactivates a user: tokens, devices, password and profile go, in one commit; the name stays taken. That the
+    /// Deactivates a user: tokens, devices, password, addresses and profile go, in one commit; the name stays taken. That the
     /// user leaves their rooms is for the caller to see to, and to confirm with [`Self::has_left`]. Doing it twice is
     /// fine.
     pub async fn deactivate_user(&self, user_id: &UserId) -> Result<(), UserError> {
@@ -47,6 +47,7 @@ impl Accounts {
             batch.put(&USERS, &key, &deactivated);
             batch.delete(&PROFILES, &key);
             batch.put(&LEAVING, &key, &());
+            self.put_end_of_threepids(&mut batch, user_id).await?;
             if erase {
                 self.put_erasure(&mut batch, user_id).await?;
             }

@@ -1,21 +1,19 @@
 //! Making accounts.
 
+use gatehouse_mail::Threepid;
 use gatehouse_store::Batch;
 use ruma::{OwnedUserId, UserId};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use crate::{
-    Accounts, DeviceRequest, Flow, LoggedIn, LoginError, NewDeviceError, PasswordError, Secret, Stage,
-    UiaError, UiaRequest, Unavailable, UsernameError, accounts::ATTEMPTS, passwords::check_new_password,
-    random, tables::USERS, user_interactive::Proof, users::UserRow,
+    Accounts, DeviceRequest, LoggedIn, LoginError, NewDeviceError, PasswordError, Secret, ThreepidError,
+    UiaError, UiaRequest, Unavailable, UsernameError, ValidatedError, accounts::ATTEMPTS,
+    passwords::check_new_password, random, tables::USERS, user_interactive::Proof, users::UserRow,
 };
 
 /// How many digits the localpart of somebody has who asks for none.
 const NUMERIC_LOCALPART_DIGITS: usize = 12;
-
-const OPEN: &[Flow] = &[&[Stage::Dummy]];
-const WITH_TOKEN: &[Flow] = &[&[Stage::RegistrationToken]];
 
 /// What somebody who registers asks for.
 #[derive(Debug, Clone, Default)]
@@ -85,6 +83,12 @@ pub enum RegistrationError {
     /// The registration token was used up meanwhile. `M_FORBIDDEN`.
     #[error("This registration token has been used as often as it may be.")]
     TokenUsedUp,
+    /// The address that was proven belongs to another account. `M_THREEPID_IN_USE`.
+    #[error("This address has an account here already. Log in to that one.")]
+    AddressInUse,
+    /// What proved the address was used meanwhile. `M_THREEPID_AUTH_FAILED`.
+    #[error(transparent)]
+    Validated(ValidatedError),
     /// The device cannot be had.
     #[error(transparent)]
     Device(#[from] NewDeviceError),
@@ -106,6 +110,24 @@ impl From<PasswordError> for RegistrationError {
     }
 }
 
+impl From<ThreepidError> for RegistrationError {
+    fn from(error: ThreepidError) -> Self {
+        match error {
+            ThreepidError::InUse | ThreepidError::TooMany => Self::AddressInUse,
+            ThreepidError::Unavailable(source) => Self::Unavailable(source),
+        }
+    }
+}
+
+impl From<ValidatedError> for RegistrationError {
+    fn from(error: ValidatedError) -> Self {
+        match error {
+            ValidatedError::Unavailable(source) => Self::Unavailable(source),
+            error => Self::Validated(error),
+        }
+    }
+}
+
 /// A user about to be committed.
 struct Candidate<'a> {
     row: UserRow,
@@ -113,6 +135,14 @@ struct Candidate<'a> {
     guest: Option<UserRow>,
     device: Option<&'a DeviceRequest>,
     proof: Option<&'a Proof>,
+    invited: Option<Invited<'a>>,
+}
+
+/// The address that somebody was invited by.
+#[derive(Clone, Copy)]
+pub(crate) struct Invited<'a> {
+    pub(crate) threepid: &'a Threepid,
+    pub(crate) validated_ms: u64,
 }
 
 /// A registration request, and what the session remembers of it.
@@ -131,11 +161,12 @@ impl Accounts {
         body: &Map<String, Value>,
         request: RegistrationRequest,
     ) -> Result<Registered, RegistrationError> {
+        let flows = self.registration_flows()?;
         let uia = UiaRequest {
             operation: "register",
             user_id: None,
             body,
-            flows: self.registration_flows()?,
+            flows: &flows,
         };
         if let Some(user_id) = self.registered_before(&uia).await? {
             return self.repeat_registration(user_id, &request).await;
@@ -181,6 +212,7 @@ impl Accounts {
             guest,
             device: (!request.inhibit_login).then_some(&request.device),
             proof: Some(&proof),
+            invited: None,
         };
         let registered = self.create(wanted, candidate).await;
         drop(turn);
@@ -204,6 +236,7 @@ impl Accounts {
             guest: None,
             device: Some(&device),
             proof: None,
+            invited: None,
         };
         self.create(None, candidate).await
     }
@@ -228,6 +261,28 @@ impl Accounts {
             guest: None,
             device,
             proof: None,
+            invited: None,
+        };
+        self.create(Some(user_id), candidate).await
+    }
+
+    pub(crate) async fn create_invited(
+        &self,
+        username: &str,
+        password: &Secret,
+        invited: Invited<'_>,
+        device: Option<&DeviceRequest>,
+    ) -> Result<Registered, RegistrationError> {
+        let user_id = self.new_user_id(username)?;
+        let _turn = self.turns().turn(&user_id).await;
+        self.check_free(&user_id).await?;
+        let hash = self.hash_new_password(password).await?;
+        let candidate = Candidate {
+            row: UserRow::new(self.now_ms(), Some(hash)),
+            guest: None,
+            device,
+            proof: None,
+            invited: Some(invited),
         };
         self.create(Some(user_id), candidate).await
     }
@@ -237,18 +292,6 @@ impl Accounts {
         let user_id = self.new_user_id(username)?;
         self.check_free(&user_id).await?;
         Ok(user_id)
-    }
-
-    /// What suffices to register here.
-    pub fn registration_flows(&self) -> Result<&'static [Flow], RegistrationError> {
-        let registration = &self.config().registration;
-        if registration.token_required {
-            Ok(WITH_TOKEN)
-        } else if registration.open {
-            Ok(OPEN)
-        } else {
-            Err(RegistrationError::Closed)
-        }
     }
 
     async fn prove_registration(
@@ -372,7 +415,21 @@ impl Accounts {
             {
                 return Err(RegistrationError::TokenUsedUp);
             }
+            for sid in proof.row.validations() {
+                let proven = self.validated_by_stage(sid).await?;
+                proven.put_use(&mut batch);
+                self.put_threepid(&mut batch, &user_id, proven.threepid(), proven.validated_ms())
+                    .await?;
+            }
             Self::put_registered(&mut batch, proof, &user_id);
+        }
+        if let Some(Invited {
+            threepid,
+            validated_ms,
+        }) = candidate.invited
+        {
+            self.put_threepid(&mut batch, &user_id, threepid, validated_ms)
+                .await?;
         }
         let mut revoked = Vec::new();
         if candidate.guest.is_some() {

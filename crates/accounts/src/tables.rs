@@ -4,9 +4,10 @@ use gatehouse_store::{Position, Table};
 use ruma::{OwnedDeviceId, OwnedUserId};
 
 use crate::{
-    access_token::Digest, devices::DeviceRow, openid::OpenIdRow, profile::ProfileRow,
-    refresh_token::FamilyRow, registration_tokens::RegistrationTokenRow, seen_devices::LastSeenRow,
-    session::AccessTokenRow, user_interactive::SessionRow, users::UserRow,
+    access_token::Digest, bindings::BindingRow, devices::DeviceRow, openid::OpenIdRow, profile::ProfileRow,
+    refresh_token::FamilyRow, registration_tokens::RegistrationTokenRow, request_validation::ValidationRow,
+    seen_devices::LastSeenRow, session::AccessTokenRow, threepids::ThreepidRow, user_interactive::SessionRow,
+    users::UserRow,
 };
 
 /// A user of this server. Never deleted, so that a name is never given twice.
@@ -74,3 +75,33 @@ pub(crate) const OPENID_TOKENS: Table<(Digest,), OpenIdRow> = Table::new("accoun
 
 /// The same by when they expire, so that old ones can be found and deleted.
 pub(crate) const OPENID_BY_AGE: Table<(u64, Digest), ()> = Table::new("accounts.openid_by_age");
+
+/// An address of a user: medium, address.
+pub(crate) const THREEPIDS: Table<(OwnedUserId, String, String), ThreepidRow> =
+    Table::new("accounts.threepids");
+
+/// Whose an address is: of one user at most.
+pub(crate) const THREEPID_OWNERS: Table<(String, String), (OwnedUserId,)> =
+    Table::new("accounts.threepid_owners");
+
+/// How often the addresses and bindings of a user have changed: expected by whoever decides by all of them.
+pub(crate) const THREEPID_CHANGES: Table<(OwnedUserId,), (u64,)> = Table::new("accounts.threepid_changes");
+
+/// An address that is bound to a user at an identity server: medium, address, server.
+pub(crate) const BINDINGS: Table<(OwnedUserId, String, String, String), BindingRow> =
+    Table::new("accounts.bindings");
+
+/// Bindings that are to be undone, by when this is to be tried, in milliseconds since 1970.
+pub(crate) const UNBINDING: Table<(u64, OwnedUserId, String, String, String), ()> =
+    Table::new("accounts.unbinding");
+
+/// Somebody is proving an address: by session id.
+pub(crate) const VALIDATIONS: Table<(String,), ValidationRow> = Table::new("accounts.validations");
+
+/// The session that a client began last with a secret, for one purpose: by the digest of both.
+pub(crate) const VALIDATIONS_BY_SECRET: Table<(Digest,), (String,)> =
+    Table::new("accounts.validations_by_secret");
+
+/// Validation sessions by age, so that old ones can be found and deleted; the value is the digest of secret and purpose.
+pub(crate) const VALIDATIONS_BY_AGE: Table<(u64, String), (Digest,)> =
+    Table::new("accounts.validations_by_age");

@@ -1,18 +1,22 @@
 //! Tests of the engine on the store in memory.
 
 mod account_data;
+mod addresses;
 mod devices;
 mod filters;
 mod hanging_up;
 mod login;
 mod openid;
 mod profile;
+mod proven_registration;
 mod races;
 mod refresh;
 mod registration;
 mod shared_secret;
+mod threepids;
 mod user_interactive;
 mod users;
+mod validation;
 
 use std::sync::Arc;
 

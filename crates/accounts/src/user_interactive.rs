@@ -38,7 +38,7 @@ pub struct UiaRequest<'a> {
     /// The request's body, with or without `auth`.
     pub body: &'a Map<String, Value>,
     /// What suffices.
-    pub flows: &'static [Flow],
+    pub flows: &'a [Flow],
 }
 
 impl fmt::Debug for UiaRequest<'_> {
@@ -61,7 +61,7 @@ pub struct Proof {
 #[derive(Debug, Clone)]
 pub struct Challenge {
     /// What would suffice.
-    pub flows: &'static [Flow],
+    pub flows: Vec<Flow>,
     /// What has been completed in this session.
     pub completed: Vec<String>,
     /// The session to go on with.
@@ -228,7 +228,7 @@ impl Accounts {
             self.store_session(digest, open.stored.as_ref(), &row).await?;
         }
         Ok(UiaError::Challenge(Box::new(Challenge {
-            flows: request.flows,
+            flows: request.flows.to_vec(),
             completed: row.completed,
             session: id,
             failure,

@@ -7,9 +7,6 @@ use serde_json::{Map, Value};
 
 use crate::{ClientApi, limits};
 
-/// What suffices for what only the owner of an account may do.
-const OWNER: &[Flow] = &[&[Stage::Password]];
-
 /// Lets the request pass when its `auth` proves that the owner of the account makes it; answers the flows if not.
 /// `operation` is the operationId and what else in the path tells it from another.
 pub(crate) async fn require_owner(
@@ -21,11 +18,12 @@ pub(crate) async fn require_owner(
     let rate_limits = &api.http.rate_limits;
     let account = limits::account(api, requester.user_id.as_str());
     rate_limits.peek(Limit::LoginFailed, &account)?;
+    let flows: [Flow; 1] = [vec![Stage::Password]];
     let request = UiaRequest {
         operation,
         user_id: Some(&requester.user_id),
         body,
-        flows: OWNER,
+        flows: &flows,
     };
     let proved = api.accounts.authenticate_request(&request).await;
     if let Err(UiaError::Challenge(challenge)) = &proved

@@ -1,10 +1,12 @@
 //! The status and errcode of every error of `gatehouse-accounts`.
 
 use gatehouse_accounts::{
-    AccountDataError, Challenge, DeviceError, FilterError, HashError, LoginError, NewDeviceError,
-    PasswordError, ProfileError, RefreshError, RegistrationError, RegistrationTokenError, SharedSecretError,
-    StageFailure, TagError, UiaError, Unavailable, UserError, UsernameError,
+    AccountDataError, AddThreepidError, Challenge, ChangePasswordError, DeviceError, FilterError, HashError,
+    LoginError, NewDeviceError, PasswordError, ProfileError, RefreshError, RegistrationError,
+    RegistrationTokenError, RequestValidationError, SharedSecretError, StageFailure, SubmitValidationError,
+    TagError, ThreepidError, UiaError, Unavailable, UserError, UsernameError, ValidatedError,
 };
+use gatehouse_mail::CannotSend;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -37,6 +39,8 @@ impl From<RegistrationError> for ApiError {
             RegistrationError::MissingPassword => ApiError::missing_param(text),
             RegistrationError::Password(source) => source.into(),
             RegistrationError::Authentication(source) => source.into(),
+            RegistrationError::AddressInUse => bad_request("M_THREEPID_IN_USE", text),
+            RegistrationError::Validated(source) => source.into(),
             RegistrationError::Device(source) => source.into(),
             RegistrationError::Busy => busy(),
             RegistrationError::Unavailable(source) => source.into(),
@@ -98,6 +102,88 @@ impl From<PasswordError> for ApiError {
             PasswordError::Busy => busy(),
             PasswordError::User(source) => source.into(),
             PasswordError::Unavailable(source) => source.into(),
+        }
+    }
+}
+
+impl From<ChangePasswordError> for ApiError {
+    fn from(error: ChangePasswordError) -> Self {
+        let text = error.to_string();
+        match error {
+            ChangePasswordError::Authentication(source) => source.into(),
+            ChangePasswordError::MissingPassword => ApiError::missing_param(text),
+            ChangePasswordError::NotLoggedIn => ApiError::missing_token(text),
+            ChangePasswordError::UnknownAddress => bad_request("M_THREEPID_NOT_FOUND", text),
+            ChangePasswordError::Validated(source) => source.into(),
+            ChangePasswordError::Password(source) => source.into(),
+            ChangePasswordError::Unavailable(source) => source.into(),
+        }
+    }
+}
+
+impl From<RequestValidationError> for ApiError {
+    fn from(error: RequestValidationError) -> Self {
+        let text = error.to_string();
+        match error {
+            RequestValidationError::InvalidClientSecret | RequestValidationError::SecretInUse => {
+                ApiError::invalid_param(text)
+            }
+            RequestValidationError::AddressInUse => bad_request("M_THREEPID_IN_USE", text),
+            RequestValidationError::UnknownAddress => bad_request("M_THREEPID_NOT_FOUND", text),
+            RequestValidationError::CannotSend(CannotSend::Unwritable) => ApiError::internal(text),
+            RequestValidationError::CannotSend(CannotSend::NoEmail | CannotSend::NoSms) => {
+                bad_request("M_THREEPID_MEDIUM_NOT_SUPPORTED", text)
+            }
+            RequestValidationError::Unavailable(source) => source.into(),
+        }
+    }
+}
+
+impl From<SubmitValidationError> for ApiError {
+    fn from(error: SubmitValidationError) -> Self {
+        let text = error.to_string();
+        match error {
+            SubmitValidationError::Invalid => ApiError::invalid_param(text),
+            SubmitValidationError::NoSession => bad_request("M_NO_VALID_SESSION", text),
+            SubmitValidationError::Expired => bad_request("M_SESSION_EXPIRED", text),
+            SubmitValidationError::WrongToken => bad_request("M_TOKEN_INCORRECT", text),
+            SubmitValidationError::Unavailable(source) => source.into(),
+        }
+    }
+}
+
+impl From<ValidatedError> for ApiError {
+    fn from(error: ValidatedError) -> Self {
+        let text = error.to_string();
+        match error {
+            ValidatedError::Invalid => ApiError::invalid_param(text),
+            ValidatedError::NoSession | ValidatedError::NotValidated | ValidatedError::Used => {
+                forbidden_as("M_THREEPID_AUTH_FAILED", text)
+            }
+            ValidatedError::Unavailable(source) => source.into(),
+        }
+    }
+}
+
+impl From<ThreepidError> for ApiError {
+    fn from(error: ThreepidError) -> Self {
+        let text = error.to_string();
+        match error {
+            ThreepidError::InUse => bad_request("M_THREEPID_IN_USE", text),
+            ThreepidError::TooMany => forbidden_as("M_RESOURCE_LIMIT_EXCEEDED", text),
+            ThreepidError::Unavailable(source) => source.into(),
+        }
+    }
+}
+
+impl From<AddThreepidError> for ApiError {
+    fn from(error: AddThreepidError) -> Self {
+        let text = error.to_string();
+        match error {
+            AddThreepidError::Validated(source) => source.into(),
+            AddThreepidError::Threepid(source) => source.into(),
+            AddThreepidError::Deactivated => forbidden_as("M_USER_DEACTIVATED", text),
+            AddThreepidError::Unavailable(source) => source.into(),
         }
     }
 }
@@ -242,6 +328,8 @@ fn challenged(challenge: &Challenge) -> ApiError {
 fn stage_errcode(failure: StageFailure) -> &'static str {
     match failure {
         StageFailure::WrongPassword | StageFailure::WrongToken => "M_FORBIDDEN",
+        StageFailure::NotProven => "M_THREEPID_AUTH_FAILED",
+        StageFailure::AddressInUse => "M_THREEPID_IN_USE",
         StageFailure::Malformed => "M_BAD_JSON",
         StageFailure::UnknownStage => "M_UNRECOGNIZED",
         StageFailure::UnknownSession => "M_UNKNOWN",

@@ -35,7 +35,7 @@ pub use self::{
     metrics::Metrics,
     path::Path,
     query::{Query, RawQuery},
-    rate_limits::{Limit, Rate, RateLimitConfig, RateLimits},
+    rate_limits::{Limit, Rate, RateLimitConfig, RateLimits, address_key},
     requester::{ClientAddress, LockedRequester, OptionalRequester, Peer, Requester},
     serve::serve,
     tls::TlsError,

@@ -42,8 +42,10 @@ pub enum Limit {
     ThirdPartyInvitesPerAddress,
     /// Invites by address into one room, by room.
     ThirdPartyInvitesPerRoom,
-    /// Proving addresses, by address.
+    /// Proving addresses, by e-mail address or phone number.
     ThreepidValidation,
+    /// Proving addresses, by the address of whoever asks.
+    ThreepidValidationPerClient,
     /// Requests of other servers, by server.
     Federation,
 }
@@ -77,7 +79,7 @@ impl Default for RateLimitConfig {
 
 impl Limit {
     /// Every limit, with its key in the configuration; sub-limits, such as those of `login`, have none of their own.
-    pub const ALL: [(Self, &'static str); 16] = [
+    pub const ALL: [(Self, &'static str); 17] = [
         (Self::Message, "message"),
         (Self::Registration, "registration"),
         (Self::Login, "login"),
@@ -93,6 +95,7 @@ impl Limit {
         (Self::ThirdPartyInvitesPerAddress, "third_party_invites"),
         (Self::ThirdPartyInvitesPerRoom, "third_party_invites"),
         (Self::ThreepidValidation, "threepid_validation"),
+        (Self::ThreepidValidationPerClient, "threepid_validation"),
         (Self::Federation, "federation"),
     ];
 
@@ -102,7 +105,9 @@ impl Limit {
             Self::Message | Self::JoinsPerRoom => (5.0, 50),
             Self::Registration => (0.1, 5),
             Self::Login => (0.1, 20),
-            Self::LoginAccount => (0.02, 10),
+            Self::LoginAccount | Self::ThirdPartyInvitesPerRoom | Self::ThreepidValidationPerClient => {
+                (0.02, 10)
+            }
             Self::LoginFailed => (0.05, 5),
             Self::JoinsLocal => (0.2, 20),
             Self::JoinsRemote => (0.05, 10),
@@ -111,7 +116,6 @@ impl Limit {
             Self::InvitesPerIssuer => (0.3, 20),
             Self::ThirdPartyInvites => (0.01, 5),
             Self::ThirdPartyInvitesPerAddress => (0.002, 3),
-            Self::ThirdPartyInvitesPerRoom => (0.02, 10),
             Self::ThreepidValidation => (0.003, 5),
             Self::Federation => (50.0, 200),
         };
@@ -236,7 +240,7 @@ enum Use {
 }
 
 /// Who counts as one at this address.
-fn address_key(address: IpAddr) -> String {
+pub fn address_key(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => {

@@ -6,11 +6,16 @@ use serde_json::{Value, json};
 use super::{House, house, object};
 use crate::{Flow, Stage, StageFailure, UiaError, UiaRequest};
 
-const PASSWORD: &[Flow] = &[&[Stage::Password]];
-const TWO_STAGES: &[Flow] = &[&[Stage::Dummy, Stage::Password]];
+fn password_flow() -> Vec<Flow> {
+    vec![vec![Stage::Password]]
+}
+
+fn two_stages() -> Vec<Flow> {
+    vec![vec![Stage::Dummy, Stage::Password]]
+}
 
 async fn ask(house: &House, user: &UserId, operation: &str, body: Value) -> Result<(), UiaError> {
-    ask_with(house, user, operation, body, PASSWORD).await
+    ask_with(house, user, operation, body, &password_flow()).await
 }
 
 async fn ask_with(
@@ -18,7 +23,7 @@ async fn ask_with(
     user: &UserId,
     operation: &str,
     body: Value,
-    flows: &'static [Flow],
+    flows: &[Flow],
 ) -> Result<(), UiaError> {
     let request = UiaRequest {
         operation,
@@ -54,7 +59,7 @@ async fn w03_auth_of_any_shape_but_a_proof_is_answered_with_the_flows() {
         json!({ "type": 1 }),
     ] {
         let left = challenge(ask(&house, &alice, "x", json!({ "auth": auth })).await);
-        assert_eq!((left.flows, left.completed.len()), (PASSWORD, 0), "{auth}");
+        assert_eq!((left.flows, left.completed.len()), (password_flow(), 0), "{auth}");
     }
     let left = challenge(
         ask(
@@ -115,12 +120,13 @@ async fn w03_a_proof_is_good_for_no_other_operation_user_or_body() {
     let house = house();
     let alice = house.user("alice").await.user_id;
     let bob = house.user("bob").await.user_id;
+    let flows = two_stages();
     let first = ask_with(
         &house,
         &alice,
         "x",
         json!({ "a": 1, "auth": { "type": "m.login.dummy" } }),
-        TWO_STAGES,
+        &flows,
     );
     let left = challenge(first.await);
     assert_eq!(left.completed, ["m.login.dummy"]);
@@ -134,7 +140,7 @@ async fn w03_a_proof_is_good_for_no_other_operation_user_or_body() {
                 &user,
                 operation,
                 json!({ "a": a, "auth": auth }),
-                TWO_STAGES,
+                &two_stages(),
             )
             .await
         }

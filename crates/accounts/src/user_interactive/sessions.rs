@@ -1,6 +1,6 @@
 //! Sessions: what has been proved so far, and for what.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use gatehouse_store::{Batch, Range, json_value};
 use hmac::{Hmac, KeyInit, Mac};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::Sha256;
 
-use super::{Flow, Stage, UIA_LIFETIME_MS, UiaError, UiaRequest};
+use super::{Flow, Stage, UIA_LIFETIME_MS, UiaError, UiaRequest, stages::threepid_creds};
 use crate::{
     Accounts, Secret, Unavailable,
     access_token::{self, Digest},
@@ -29,6 +29,9 @@ pub(crate) struct SessionRow {
     /// The code of the body that the completed stages were proved for.
     pub(super) body_code: Option<String>,
     pub(super) registration_token: Option<String>,
+    /// The validation sessions of the addresses that were proven, by stage.
+    #[serde(default)]
+    validations: BTreeMap<String, String>,
     /// The parameters of a registration that the client need not send again; the password as its hash.
     pub(crate) remembered: Option<Value>,
     pub(super) used: bool,
@@ -126,6 +129,7 @@ impl Open {
                 completed: Vec::new(),
                 body_code: None,
                 registration_token: None,
+                validations: BTreeMap::new(),
                 remembered: None,
                 used: false,
                 registered: None,
@@ -135,6 +139,11 @@ impl Open {
 
     pub(super) fn complete(&mut self, request: &UiaRequest<'_>, stage: Stage, auth: &Map<String, Value>) {
         let kind = stage.as_str().to_owned();
+        if matches!(stage, Stage::Email(_) | Stage::Msisdn(_))
+            && let Some((sid, _)) = threepid_creds(auth)
+        {
+            self.row.validations.insert(kind.clone(), sid.to_owned());
+        }
         if !self.row.completed.contains(&kind) {
             self.row.completed.push(kind);
         }
@@ -155,6 +164,11 @@ impl SessionRow {
             flow.iter()
                 .all(|stage| self.completed.iter().any(|completed| completed == stage.as_str()))
         })
+    }
+
+    /// The validation sessions of the addresses that were proven.
+    pub(crate) fn validations(&self) -> impl Iterator<Item = &str> {
+        self.validations.values().map(String::as_str)
     }
 
     pub(crate) fn registration_token(&self) -> Option<&str> {

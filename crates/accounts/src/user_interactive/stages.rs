@@ -1,12 +1,13 @@
 //! The stages: what can be proved, and how.
 
+use gatehouse_mail::Medium;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::{UiaError, UiaRequest};
-use crate::{Accounts, Secret};
+use crate::{Accounts, Purpose, Secret, ValidatedError};
 
-/// A stage that this server knows. E-mail, phone, terms and captcha come here.
+/// A stage that this server knows. Terms and captcha come here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// `m.login.dummy`: nothing to prove.
@@ -15,6 +16,10 @@ pub enum Stage {
     Password,
     /// `m.login.registration_token`: a token that an administrator made.
     RegistrationToken,
+    /// `m.login.email.identity`: an e-mail address, proven for this.
+    Email(Purpose),
+    /// `m.login.msisdn`: a phone number, proven for this.
+    Msisdn(Purpose),
 }
 
 impl Stage {
@@ -24,18 +29,14 @@ impl Stage {
             Self::Dummy => "m.login.dummy",
             Self::Password => "m.login.password",
             Self::RegistrationToken => "m.login.registration_token",
+            Self::Email(_) => "m.login.email.identity",
+            Self::Msisdn(_) => "m.login.msisdn",
         }
-    }
-
-    fn parse(kind: &str) -> Option<Self> {
-        [Self::Dummy, Self::Password, Self::RegistrationToken]
-            .into_iter()
-            .find(|stage| stage.as_str() == kind)
     }
 }
 
 /// Stages that together suffice, in an order that makes sense.
-pub type Flow = &'static [Stage];
+pub type Flow = Vec<Stage>;
 
 /// What was wrong with a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -46,6 +47,12 @@ pub enum StageFailure {
     /// The registration token cannot be used. `M_FORBIDDEN`.
     #[error("This registration token is not valid.")]
     WrongToken,
+    /// The address is not proven, or what proved it was used. `M_THREEPID_AUTH_FAILED`.
+    #[error("This address is not proven. Follow the link or enter the code that was sent to it.")]
+    NotProven,
+    /// The address belongs to another account. `M_THREEPID_IN_USE`.
+    #[error("This address has an account here already. Log in to that one.")]
+    AddressInUse,
     /// The stage lacks something or has it in the wrong type. `M_BAD_JSON`.
     #[error("The authentication lacks a field of its stage, or has it in the wrong type.")]
     Malformed,
@@ -65,8 +72,12 @@ impl Accounts {
         auth: &Map<String, Value>,
         kind: &str,
     ) -> Result<Result<Stage, StageFailure>, UiaError> {
-        let wanted = Stage::parse(kind).filter(|stage| request.flows.iter().any(|flow| flow.contains(stage)));
-        match wanted {
+        let wanted = request
+            .flows
+            .iter()
+            .flatten()
+            .find(|stage| stage.as_str() == kind);
+        match wanted.copied() {
             None => Ok(Err(StageFailure::UnknownStage)),
             Some(Stage::Dummy) => Ok(Ok(Stage::Dummy)),
             Some(Stage::Password) => self.try_password(request, auth).await,
@@ -79,7 +90,39 @@ impl Accounts {
                     .then_some(Stage::RegistrationToken)
                     .ok_or(StageFailure::WrongToken))
             }
+            Some(stage @ Stage::Email(purpose)) => {
+                let tried = self.try_address(auth, Medium::Email, purpose).await?;
+                Ok(tried.map(|()| stage))
+            }
+            Some(stage @ Stage::Msisdn(purpose)) => {
+                let tried = self.try_address(auth, Medium::Msisdn, purpose).await?;
+                Ok(tried.map(|()| stage))
+            }
         }
+    }
+
+    async fn try_address(
+        &self,
+        auth: &Map<String, Value>,
+        medium: Medium,
+        purpose: Purpose,
+    ) -> Result<Result<(), StageFailure>, UiaError> {
+        let Some((sid, client_secret)) = threepid_creds(auth) else {
+            return Ok(Err(StageFailure::Malformed));
+        };
+        let proven = match self.validated(purpose, sid, client_secret).await {
+            Ok(proven) if proven.threepid().medium() == medium => proven,
+            Ok(_) | Err(ValidatedError::NoSession | ValidatedError::NotValidated | ValidatedError::Used) => {
+                return Ok(Err(StageFailure::NotProven));
+            }
+            Err(ValidatedError::Invalid) => return Ok(Err(StageFailure::Malformed)),
+            Err(ValidatedError::Unavailable(source)) => return Err(source.into()),
+        };
+        let is_new = purpose != Purpose::ResetPassword;
+        if is_new && self.threepid_owner(proven.threepid()).await?.is_some() {
+            return Ok(Err(StageFailure::AddressInUse));
+        }
+        Ok(Ok(()))
     }
 
     async fn try_password(
@@ -109,4 +152,11 @@ impl Accounts {
             .then_some(Stage::Password)
             .ok_or(StageFailure::WrongPassword))
     }
+}
+
+/// Session and secret of a proven address. Both names of the object are in use.
+pub(super) fn threepid_creds(auth: &Map<String, Value>) -> Option<(&str, &str)> {
+    let creds = auth.get("threepid_creds").or_else(|| auth.get("threepidCreds"))?;
+    let text = |key: &str| creds.get(key).and_then(Value::as_str);
+    Some((text("sid")?, text("client_secret")?))
 }
