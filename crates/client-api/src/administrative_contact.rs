@@ -1,16 +1,153 @@
-//! E-mail addresses and phone numbers of an account. None can be added yet.
+//! E-mail addresses and phone numbers of an account.
 
-use axum::{Json, Router, routing::get};
-use gatehouse_http::Requester;
+use axum::{
+    Json, Router,
+    extract::State,
+    routing::{get, post},
+};
+use gatehouse_accounts::{Purpose, Secret};
+use gatehouse_http::{ApiError, ClientAddress, JsonBody, JsonObject, Requester};
+use gatehouse_mail::Threepid;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::ClientApi;
+use crate::{
+    ClientApi,
+    uia::{require_owner, typed},
+    validation::{EmailToken, MsisdnToken, request_token},
+};
 
 pub(crate) fn routes() -> Router<ClientApi> {
-    Router::new().route("/account/3pid", get(get_account_3pids))
+    Router::new()
+        .route("/account/3pid", get(get_account_3pids).post(post_3pids))
+        .route("/account/3pid/add", post(add_3pid))
+        .route("/account/3pid/delete", post(delete_3pid_from_account))
+        .route(
+            "/account/3pid/email/requestToken",
+            post(request_token_to_3pid_email),
+        )
+        .route(
+            "/account/3pid/msisdn/requestToken",
+            post(request_token_to_3pid_msisdn),
+        )
 }
 
 /// `GET /_matrix/client/v3/account/3pid`
-async fn get_account_3pids(_requester: Requester) -> Json<Value> {
-    Json(json!({ "threepids": [] }))
+async fn get_account_3pids(
+    State(api): State<ClientApi>,
+    requester: Requester,
+) -> Result<Json<Value>, ApiError> {
+    let known = api.accounts.threepids(&requester.user_id).await?;
+    let threepids: Vec<Value> = known
+        .iter()
+        .map(|known| {
+            json!({
+                "medium": known.threepid.medium().as_str(),
+                "address": known.threepid.address(),
+                "validated_at": known.validated_ms,
+                "added_at": known.added_ms,
+            })
+        })
+        .collect();
+    Ok(Json(json!({ "threepids": threepids })))
+}
+
+/// What names a session in which an address was proven.
+#[derive(Deserialize)]
+struct SessionBody {
+    sid: Option<String>,
+    client_secret: Option<Secret>,
+}
+
+impl SessionBody {
+    fn named(&self) -> Result<(&str, &str), ApiError> {
+        let missing = |name: &str| ApiError::missing_param(format!("The `{name}` is missing."));
+        let sid = self.sid.as_deref().ok_or_else(|| missing("sid"))?;
+        let client_secret = self
+            .client_secret
+            .as_ref()
+            .ok_or_else(|| missing("client_secret"))?;
+        Ok((sid, client_secret.expose()))
+    }
+}
+
+#[derive(Deserialize)]
+struct CredsBody {
+    #[serde(alias = "threePidCreds")]
+    three_pid_creds: Option<SessionBody>,
+}
+
+/// `POST /_matrix/client/v3/account/3pid`
+async fn post_3pids(
+    State(api): State<ClientApi>,
+    requester: Requester,
+    JsonBody(body): JsonBody<CredsBody>,
+) -> Result<Json<Value>, ApiError> {
+    requester.refuse_guest()?;
+    let creds = body
+        .three_pid_creds
+        .ok_or_else(|| ApiError::missing_param("The `three_pid_creds` are missing."))?;
+    let (sid, client_secret) = creds.named()?;
+    api.accounts
+        .add_threepid(&requester.user_id, sid, client_secret)
+        .await?;
+    Ok(Json(json!({})))
+}
+
+/// `POST /_matrix/client/v3/account/3pid/add`
+async fn add_3pid(
+    State(api): State<ClientApi>,
+    requester: Requester,
+    JsonObject(body): JsonObject,
+) -> Result<Json<Value>, ApiError> {
+    requester.refuse_guest()?;
+    let meaning: SessionBody = typed(&body)?;
+    let (sid, client_secret) = meaning.named()?;
+    require_owner(&api, &requester, "add3PID", &body).await?;
+    api.accounts
+        .add_threepid(&requester.user_id, sid, client_secret)
+        .await?;
+    Ok(Json(json!({})))
+}
+
+#[derive(Deserialize)]
+struct ThreepidBody {
+    id_server: Option<String>,
+    medium: String,
+    address: String,
+}
+
+/// `POST /_matrix/client/v3/account/3pid/delete`
+async fn delete_3pid_from_account(
+    State(api): State<ClientApi>,
+    requester: Requester,
+    JsonBody(body): JsonBody<ThreepidBody>,
+) -> Result<Json<Value>, ApiError> {
+    requester.refuse_guest()?;
+    let threepid = Threepid::parse(&body.medium, &body.address)
+        .map_err(|error| ApiError::invalid_param(error.to_string()))?;
+    let id_server = body.id_server.as_deref();
+    api.accounts
+        .delete_threepid(&requester.user_id, &threepid, id_server)
+        .await?;
+    // Where it is bound, it is unbound as soon as that server answers; nothing of that is known yet.
+    Ok(Json(json!({ "id_server_unbind_result": "no-support" })))
+}
+
+/// `POST /_matrix/client/v3/account/3pid/email/requestToken`
+async fn request_token_to_3pid_email(
+    State(api): State<ClientApi>,
+    address: ClientAddress,
+    JsonBody(body): JsonBody<EmailToken>,
+) -> Result<Json<Value>, ApiError> {
+    request_token(&api, address, Purpose::Add, &body.into()).await
+}
+
+/// `POST /_matrix/client/v3/account/3pid/msisdn/requestToken`
+async fn request_token_to_3pid_msisdn(
+    State(api): State<ClientApi>,
+    address: ClientAddress,
+    JsonBody(body): JsonBody<MsisdnToken>,
+) -> Result<Json<Value>, ApiError> {
+    request_token(&api, address, Purpose::Add, &body.into()).await
 }

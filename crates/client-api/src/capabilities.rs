@@ -2,6 +2,7 @@
 
 use axum::{Json, Router, extract::State, routing::get};
 use gatehouse_http::Requester;
+use gatehouse_mail::Medium;
 use serde_json::{Map, Value, json};
 
 use crate::ClientApi;
@@ -19,12 +20,14 @@ async fn get_capabilities(State(api): State<ClientApi>, requester: Requester) ->
         .into_iter()
         .map(|version| (version.to_owned(), json!("stable")))
         .collect();
+    let media = [Medium::Email, Medium::Msisdn];
+    let can_add = media.into_iter().any(|medium| api.accounts.can_validate(medium));
     let enabled = |enabled: bool| json!({ "enabled": enabled });
     let mut capabilities = json!({
         "m.change_password": enabled(!requester.is_guest),
         "m.set_displayname": enabled(true),
         "m.set_avatar_url": enabled(true),
-        "m.3pid_changes": enabled(false),
+        "m.3pid_changes": enabled(!requester.is_guest && can_add),
         "m.get_login_token": enabled(false),
         "m.profile_fields": enabled(true),
         "m.room_versions": {

@@ -58,6 +58,8 @@ mod sync;
 mod tags;
 mod threads_list;
 mod uia;
+mod validation;
+mod validation_pages;
 mod versions;
 mod wellknown;
 mod whoami;

@@ -1,6 +1,6 @@
 //! What counts against which rate limit. One bucket for a thing, by whatever path it is asked for (T32).
 
-use gatehouse_http::{ApiError, Limit, Requester};
+use gatehouse_http::{ApiError, ClientAddress, Limit, Requester};
 use gatehouse_mail::Threepid;
 use ruma::{OwnedUserId, RoomId, UserId};
 
@@ -16,6 +16,16 @@ pub(crate) fn account(api: &ClientApi, name: &str) -> String {
         .and_then(|rest| rest.strip_suffix(':'))
         .unwrap_or(localpart);
     format!("@{localpart}:{server_name}")
+}
+
+/// How an address counts.
+pub(crate) fn threepid(threepid: &Threepid) -> String {
+    format!("{} {}", threepid.medium().as_str(), threepid.address())
+}
+
+/// How somebody counts who is not logged in and has not said who they are.
+pub(crate) fn network(address: ClientAddress) -> String {
+    gatehouse_http::address_key(address.0)
 }
 
 /// One change of a room that is neither a join nor an invite.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use axum::{Json, Router, extract::State, routing::get};
 use gatehouse_accounts::{DeviceRequest, LoginError, Secret};
 use gatehouse_http::{ApiError, ClientAddress, JsonBody, Limit, RateLimits};
+use gatehouse_mail::{InvalidThreepid, Threepid};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -24,8 +25,10 @@ struct LoginBody {
     #[serde(rename = "type")]
     kind: String,
     identifier: Option<Identifier>,
-    /// The form of r0.
+    /// The forms of r0.
     user: Option<String>,
+    medium: Option<String>,
+    address: Option<String>,
     password: Option<Secret>,
     device_id: Option<String>,
     initial_device_display_name: Option<String>,
@@ -37,6 +40,12 @@ struct Identifier {
     #[serde(rename = "type")]
     kind: String,
     user: Option<String>,
+    medium: Option<String>,
+    address: Option<String>,
+    country: Option<String>,
+    phone: Option<String>,
+    /// What `phone` was called in r0.
+    number: Option<String>,
 }
 
 /// `POST /_matrix/client/v3/login`
@@ -49,7 +58,14 @@ async fn login(
         let text = "This server knows the login type `m.login.password` only.";
         return Err(ApiError::unknown(text));
     }
-    let name = named(body.identifier, body.user)?;
+    // Nobody has the empty name: the answer to an unknown address is that to a wrong password, and takes as long.
+    let (name, account) = match named(&body)? {
+        Named::User(name) => (name.to_owned(), limits::account(&api, name)),
+        Named::Address(threepid) => match api.accounts.threepid_owner(&threepid).await? {
+            Some(user_id) => (user_id.to_string(), limits::account(&api, user_id.as_str())),
+            None => (String::new(), limits::threepid(&threepid)),
+        },
+    };
     let password = body
         .password
         .ok_or_else(|| ApiError::missing_param("The `password` is missing."))?;
@@ -61,7 +77,7 @@ async fn login(
     let attempt = Attempt {
         limits: &api.http.rate_limits,
         address: address.0,
-        account: limits::account(&api, &name),
+        account,
     };
     attempt.begin()?;
     match api.accounts.login_with_password(&name, &password, &device).await {
@@ -98,18 +114,39 @@ impl Attempt<'_> {
     }
 }
 
-/// Whom the client names. Addresses and phone numbers come with third-party ids; until then nobody has one, and the
-/// answer is as to a wrong one.
-fn named(identifier: Option<Identifier>, user: Option<String>) -> Result<String, ApiError> {
+/// Whom the client names.
+enum Named<'a> {
+    User(&'a str),
+    Address(Threepid),
+}
+
+fn named(body: &LoginBody) -> Result<Named<'_>, ApiError> {
     let missing = || ApiError::missing_param("The `identifier` does not say who wants to log in.");
-    match identifier {
-        None => user.ok_or_else(missing),
-        Some(identifier) => match identifier.kind.as_str() {
-            "m.id.user" => identifier.user.ok_or_else(missing),
-            "m.id.thirdparty" | "m.id.phone" => Err(ApiError::forbidden("Invalid username or password.")),
-            _ => Err(ApiError::unknown(
-                "This server does not know this type of identifier.",
-            )),
-        },
+    let by_address = |medium: &Option<String>, address: &Option<String>| {
+        let (medium, address) = medium.as_deref().zip(address.as_deref()).ok_or_else(missing)?;
+        addressed(Threepid::parse(medium, address))
+    };
+    let Some(identifier) = &body.identifier else {
+        return match &body.user {
+            Some(user) => Ok(Named::User(user)),
+            None => by_address(&body.medium, &body.address),
+        };
+    };
+    match identifier.kind.as_str() {
+        "m.id.user" => identifier.user.as_deref().map(Named::User).ok_or_else(missing),
+        "m.id.thirdparty" => by_address(&identifier.medium, &identifier.address),
+        "m.id.phone" => {
+            let number = identifier.phone.as_deref().or(identifier.number.as_deref());
+            let (country, number) = identifier.country.as_deref().zip(number).ok_or_else(missing)?;
+            addressed(Threepid::phone(country, number))
+        }
+        _ => Err(ApiError::unknown(
+            "This server does not know this type of identifier.",
+        )),
     }
+}
+
+fn addressed<'a>(threepid: Result<Threepid, InvalidThreepid>) -> Result<Named<'a>, ApiError> {
+    let threepid = threepid.map_err(|error| ApiError::invalid_param(error.to_string()))?;
+    Ok(Named::Address(threepid))
 }

@@ -5,17 +5,29 @@ use axum::{
     extract::State,
     routing::{get, post},
 };
-use gatehouse_accounts::{DeviceRequest, LoggedIn, Registered, RegistrationRequest, Secret};
-use gatehouse_http::{ApiError, ClientAddress, JsonObject, Limit, Query};
+use gatehouse_accounts::{DeviceRequest, LoggedIn, Purpose, Registered, RegistrationRequest, Secret};
+use gatehouse_http::{ApiError, ClientAddress, JsonBody, JsonObject, Limit, Query};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{ClientApi, uia::typed};
+use crate::{
+    ClientApi,
+    uia::typed,
+    validation::{EmailToken, MsisdnToken, request_token},
+};
 
 pub(crate) fn routes() -> Router<ClientApi> {
     Router::new()
         .route("/register", post(register))
         .route("/register/available", get(check_username_availability))
+        .route(
+            "/register/email/requestToken",
+            post(request_token_to_register_email),
+        )
+        .route(
+            "/register/msisdn/requestToken",
+            post(request_token_to_register_msisdn),
+        )
 }
 
 #[derive(Deserialize)]
@@ -86,6 +98,26 @@ async fn check_username_availability(
         .ok_or_else(|| ApiError::missing_param("The `username` to check is missing."))?;
     api.accounts.check_username(&username).await?;
     Ok(Json(json!({ "available": true })))
+}
+
+/// `POST /_matrix/client/v3/register/email/requestToken`
+async fn request_token_to_register_email(
+    State(api): State<ClientApi>,
+    address: ClientAddress,
+    JsonBody(body): JsonBody<EmailToken>,
+) -> Result<Json<Value>, ApiError> {
+    api.accounts.registration_flows()?;
+    request_token(&api, address, Purpose::Register, &body.into()).await
+}
+
+/// `POST /_matrix/client/v3/register/msisdn/requestToken`
+async fn request_token_to_register_msisdn(
+    State(api): State<ClientApi>,
+    address: ClientAddress,
+    JsonBody(body): JsonBody<MsisdnToken>,
+) -> Result<Json<Value>, ApiError> {
+    api.accounts.registration_flows()?;
+    request_token(&api, address, Purpose::Register, &body.into()).await
 }
 
 fn encode(api: &ClientApi, registered: Registered) -> Value {

@@ -8,11 +8,11 @@ use crate::{
     leaving, legacy_v1, list_joined_rooms, list_public_rooms, login, logout, message_pagination, old_sync,
     openid, password_management, presence, profile, push_rules, redaction, refresh, register,
     registration_tokens, relations, report_content, room_event_by_timestamp, room_send, room_state,
-    room_summary, room_upgrades, rooms, space_hierarchy, sync, tags, threads_list, versions, wellknown,
-    whoami,
+    room_summary, room_upgrades, rooms, space_hierarchy, sync, tags, threads_list, validation_pages,
+    versions, wellknown, whoami,
 };
 
-/// Everything under `/_matrix/client` and `/.well-known/matrix`.
+/// Everything under `/_matrix/client` and `/.well-known/matrix`, and the pages that prove addresses.
 pub fn router(state: ClientApi) -> Router {
     Router::new()
         .nest("/_matrix/client", versions::routes())
@@ -23,6 +23,7 @@ pub fn router(state: ClientApi) -> Router {
         .nest("/_matrix/client/unstable", unstable())
         .nest("/_matrix/client/api/v1", legacy_v1::routes())
         .nest("/.well-known/matrix", wellknown::routes())
+        .nest("/_gatehouse", validation_pages::routes())
         .with_state(state)
 }
 
