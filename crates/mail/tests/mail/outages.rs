@@ -71,7 +71,8 @@ async fn r30_a_mail_that_may_have_been_sent_is_sent_again_as_the_same() {
     let at_work = running(&killed);
     enqueue(&store, &killed, "One").await;
     let first = mailbox.next().await.unwrap();
-    drop(at_work);
+    at_work.abort();
+    assert!(at_work.await.unwrap_err().is_cancelled());
     store.close().await.unwrap();
     drop((store, killed));
 
@@ -192,6 +193,10 @@ async fn what_is_being_sent_when_the_server_stops_is_sent_and_noted() {
     enqueue(&store, &outbox, "One").await;
     gate.came.notified().await;
     stop.cancel();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!running.is_finished(), "it did not wait for what is being sent");
     gate.open.notify_one();
     running.await.unwrap();
     assert_eq!(gate.taken.load(Ordering::Relaxed), 1);
