@@ -18,6 +18,8 @@ use crate::identity_servers::{
 /// Knows one address, and signs with one key.
 pub(super) struct TestIdentityServer {
     key: SigningKey,
+    /// The last two characters of the base64 in which it writes its key.
+    pub(super) alphabet: Mutex<[&'static str; 2]>,
     pub(super) owner: Mutex<Option<OwnedUserId>>,
     pub(super) display_name: Mutex<String>,
     /// What it says of its key: in force, or why there is no word.
@@ -31,6 +33,7 @@ impl Default for TestIdentityServer {
     fn default() -> Self {
         Self {
             key: SigningKey::from_seed([9; 32], "0").unwrap(),
+            alphabet: Mutex::new(["+", "/"]),
             owner: Mutex::default(),
             display_name: Mutex::new("b...@m...".to_owned()),
             validity: Mutex::new(Ok(true)),
@@ -42,6 +45,12 @@ impl Default for TestIdentityServer {
 }
 
 impl TestIdentityServer {
+    pub(super) fn public_key(&self) -> String {
+        let [plus, slash] = *self.alphabet.lock();
+        let key = self.key.public_key_base64();
+        key.replace('+', plus).replace('/', slash)
+    }
+
     /// How often anything was asked.
     pub(super) fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
@@ -86,7 +95,7 @@ impl IdentityServers for TestIdentityServer {
             token: format!("token{number}"),
             display_name: self.display_name.lock().clone(),
             public_keys: vec![InviteKey {
-                public_key: self.key.public_key_base64(),
+                public_key: self.public_key(),
                 key_validity_url: "https://id.example/isvalid".to_owned(),
             }],
             beside: Batch::new(),
