@@ -37,6 +37,42 @@ pub struct BoundInvite {
     pub signed: SignedBlock,
 }
 
+/// What an identity server tells when an address was bound (`/3pid/onbind`).
+#[derive(Debug, Clone)]
+pub struct BoundAddress {
+    /// To whom.
+    pub mxid: OwnedUserId,
+    /// The invitations that waited for the address.
+    pub invites: Vec<BoundInvite>,
+}
+
+impl BoundAddress {
+    /// From JSON; `None` when it is not what the specification says, or has more than [`MAX_BOUND_INVITES`].
+    pub fn read(object: &CanonicalJsonObject) -> Option<Self> {
+        let mxid = OwnedUserId::try_from(object.get("mxid")?.as_str()?).ok()?;
+        let invites = match object.get("invites") {
+            None | Some(CanonicalJsonValue::Null) => Vec::new(),
+            Some(CanonicalJsonValue::Array(invites)) if invites.len() <= MAX_BOUND_INVITES => {
+                invites.iter().map(BoundInvite::read).collect::<Option<_>>()?
+            }
+            Some(_) => return None,
+        };
+        Some(Self { mxid, invites })
+    }
+}
+
+impl BoundInvite {
+    fn read(invite: &CanonicalJsonValue) -> Option<Self> {
+        let invite = invite.as_object()?;
+        let text = |field: &str| invite.get(field).and_then(CanonicalJsonValue::as_str);
+        Some(Self {
+            room_id: text("room_id")?.try_into().ok()?,
+            sender: text("sender")?.try_into().ok()?,
+            signed: SignedBlock::read(invite.get("signed")?.as_object()?.clone())?,
+        })
+    }
+}
+
 /// What is known before the room's turn is taken: the network has been asked.
 pub(crate) struct Checked {
     key: SigningInviteKey,
@@ -55,9 +91,9 @@ enum TokenUse {
 impl Rooms {
     /// An address was bound to a user of this server (`/3pid/onbind`): the invitations that waited for it become invites.
     /// Those that are not true are passed over; an error means that one could not be looked at, and to try again.
-    pub async fn accept_bound(&self, mxid: &UserId, invites: &[BoundInvite]) -> Result<(), WriteError> {
-        for invite in invites.iter().take(MAX_BOUND_INVITES) {
-            match self.accept_one(mxid, invite).await {
+    pub async fn accept_bound(&self, bound: &BoundAddress) -> Result<(), WriteError> {
+        for invite in bound.invites.iter().take(MAX_BOUND_INVITES) {
+            match self.accept_one(&bound.mxid, invite).await {
                 Ok(()) => {}
                 Err(error) if error.may_pass() => return Err(error),
                 Err(error) => {

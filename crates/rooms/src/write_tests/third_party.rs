@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use self::identity_server::TestIdentityServer;
 use super::house::{content, room, rooms_asking, user};
 use crate::{
-    AddressInvite, BoundInvite, Join, MembershipRequest, Refusal, Rooms, SignedBlock, ThirdPartyRefusal,
+    AddressInvite, BoundAddress, Join, MembershipRequest, Refusal, Rooms, SignedBlock, ThirdPartyRefusal,
     WriteError, create::Preset, send::StateUpdate, tables::TIMELINE,
 };
 
@@ -108,12 +108,8 @@ impl World {
     }
 
     async fn bind_as(&self, mxid: &UserId, sender: &UserId, room: &RoomId, block: Value) {
-        let invites = [BoundInvite {
-            room_id: room.to_owned(),
-            sender: sender.to_owned(),
-            signed: signed(block),
-        }];
-        self.rooms.accept_bound(mxid, &invites).await.unwrap();
+        let bound = bound(mxid, sender, room, &block);
+        self.rooms.accept_bound(&bound).await.unwrap();
     }
 
     async fn join_with(&self, user: &UserId, block: Value) -> Result<(), WriteError> {
@@ -152,6 +148,13 @@ impl World {
 
 fn signed(block: Value) -> SignedBlock {
     SignedBlock::read(content(&block.to_string())).unwrap()
+}
+
+/// What an identity server sends.
+fn bound(mxid: &UserId, sender: &UserId, room: &RoomId, signed: &Value) -> BoundAddress {
+    let invite = json!({ "room_id": room, "sender": sender, "mxid": mxid, "signed": signed });
+    let body = json!({ "mxid": mxid, "medium": "email", "address": "bob@mail.example", "invites": [invite] });
+    BoundAddress::read(&content(&body.to_string())).unwrap()
 }
 
 fn versions() -> impl Iterator<Item = RoomVersion> {

@@ -252,12 +252,8 @@ async fn t14_a_key_that_its_server_does_not_vouch_for_is_refused() {
         refused,
         WriteError::IdentityServer(IdentityServerError::Unreachable)
     ));
-    let invites = [BoundInvite {
-        room_id: world.room.clone(),
-        sender: world.alice.clone(),
-        signed: super::signed(signed.clone()),
-    }];
-    let later = world.rooms.accept_bound(&world.bob, &invites).await;
+    let bound = bound(&world.bob, &world.alice, &world.room, &signed);
+    let later = world.rooms.accept_bound(&bound).await;
     assert!(later.is_err(), "whoever delivers is told to try again");
     assert_eq!(world.events().await, before);
     // A failure is never kept, nor taken for a yes.
@@ -338,4 +334,64 @@ async fn t19_another_server_hands_in_a_block_and_we_make_the_event() {
         "E02: nothing of theirs is kept"
     );
     assert_eq!(member.get("displayname"), None);
+}
+
+#[test]
+fn t18_only_whole_bodies_of_bounded_length_are_read() {
+    let invite = json!({ "room_id": "!r:s", "sender": "@a:s",
+        "signed": { "mxid": "@b:s", "token": "t", "signatures": {} } });
+    let read = |body: Value| BoundAddress::read(&content(&body.to_string())).map(|bound| bound.invites.len());
+    assert_eq!(read(json!({ "mxid": "@b:s" })), Some(0));
+    assert_eq!(
+        read(json!({ "mxid": "@b:s", "invites": vec![invite.clone(); 100] })),
+        Some(100)
+    );
+    assert_eq!(
+        read(json!({ "mxid": "@b:s", "invites": vec![invite.clone(); 101] })),
+        None
+    );
+    for (field, value) in [
+        ("room_id", json!("nowhere")),
+        ("sender", json!(1)),
+        ("signed", json!({})),
+        ("signed", json!({ "mxid": "b", "token": "t", "signatures": {} })),
+        (
+            "signed",
+            json!({ "mxid": "@b:s", "token": "t", "signatures": [] }),
+        ),
+    ] {
+        let mut wrong = invite.clone();
+        wrong[field] = value;
+        assert_eq!(
+            read(json!({ "mxid": "@b:s", "invites": [wrong] })),
+            None,
+            "{field}"
+        );
+    }
+    assert_eq!(read(json!({ "mxid": "b", "invites": [] })), None);
+    assert_eq!(read(json!({ "mxid": "@b:s", "invites": {} })), None);
+}
+
+#[tokio::test]
+async fn keys_in_either_alphabet_of_base64_count() {
+    for alphabet in [["+", "/"], ["-", "_"]] {
+        let world = World::new(newest()).await;
+        *world.identity.alphabet.lock() = alphabet;
+        assert!(
+            world
+                .identity
+                .public_key()
+                .contains(alphabet.map(|end| end.chars().next().unwrap())),
+            "a key that tells the alphabets apart"
+        );
+        world
+            .rooms
+            .invite_by_address(&world.alice, &world.room, &invite())
+            .await
+            .unwrap();
+        let signed = world
+            .identity
+            .sign(&block(&world.bob, &world.identity.last_token()));
+        world.join_with(&world.bob, signed).await.unwrap();
+    }
 }
