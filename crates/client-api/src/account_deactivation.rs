@@ -36,6 +36,12 @@ async fn deactivate_account(
         }
         Err(DeactivationError::User(error)) => return Err(error.into()),
     }
-    // No third-party id is bound on any identity server yet, so nothing is left to unbind.
-    Ok(Json(json!({ "id_server_unbind_result": "success" })))
+    // What cannot be unbound now is tried again; the account is closed all the same.
+    let unbound = api.identity_client.unbind_now(&requester.user_id).await;
+    let result = if unbound.unwrap_or(false) {
+        "success"
+    } else {
+        "no-support"
+    };
+    Ok(Json(json!({ "id_server_unbind_result": result })))
 }

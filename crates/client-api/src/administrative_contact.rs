@@ -7,12 +7,13 @@ use axum::{
 };
 use gatehouse_accounts::{Purpose, Secret};
 use gatehouse_http::{ApiError, ClientAddress, JsonBody, JsonObject, Requester};
+use gatehouse_identity_client::ThreepidCreds;
 use gatehouse_mail::Threepid;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    ClientApi,
+    ClientApi, errors,
     uia::{require_owner, typed},
     validation::{EmailToken, MsisdnToken, request_token},
 };
@@ -21,6 +22,8 @@ pub(crate) fn routes() -> Router<ClientApi> {
     Router::new()
         .route("/account/3pid", get(get_account_3pids).post(post_3pids))
         .route("/account/3pid/add", post(add_3pid))
+        .route("/account/3pid/bind", post(bind_3pid))
+        .route("/account/3pid/unbind", post(unbind_3pid_from_account))
         .route("/account/3pid/delete", post(delete_3pid_from_account))
         .route(
             "/account/3pid/email/requestToken",
@@ -130,8 +133,65 @@ async fn delete_3pid_from_account(
     api.accounts
         .delete_threepid(&requester.user_id, &threepid, id_server)
         .await?;
-    // Where it is bound, it is unbound as soon as that server answers; nothing of that is known yet.
-    Ok(Json(json!({ "id_server_unbind_result": "no-support" })))
+    let unbound = api.identity_client.unbind_now(&requester.user_id).await;
+    unbind_result(unbound.map_err(errors::identity_client)?)
+}
+
+/// `POST /_matrix/client/v3/account/3pid/bind`
+async fn bind_3pid(
+    State(api): State<ClientApi>,
+    requester: Requester,
+    JsonBody(body): JsonBody<CredsAtServer>,
+) -> Result<Json<Value>, ApiError> {
+    requester.refuse_guest()?;
+    let creds = body.into();
+    let bound = api.identity_client.bind(&requester.user_id, &creds).await;
+    bound.map_err(errors::identity_client)?;
+    Ok(Json(json!({})))
+}
+
+/// `POST /_matrix/client/v3/account/3pid/unbind`
+async fn unbind_3pid_from_account(
+    State(api): State<ClientApi>,
+    requester: Requester,
+    JsonBody(body): JsonBody<ThreepidBody>,
+) -> Result<Json<Value>, ApiError> {
+    requester.refuse_guest()?;
+    let threepid = Threepid::parse(&body.medium, &body.address)
+        .map_err(|error| ApiError::invalid_param(error.to_string()))?;
+    let (client, user) = (&api.identity_client, &requester.user_id);
+    let unbound = match &body.id_server {
+        Some(id_server) => client.unbind(user, &threepid, id_server).await,
+        None => client.unbind_everywhere(user, &threepid).await,
+    };
+    unbind_result(unbound.map_err(errors::identity_client)?)
+}
+
+/// What a client is told of an unbinding.
+fn unbind_result(unbound: bool) -> Result<Json<Value>, ApiError> {
+    let result = if unbound { "success" } else { "no-support" };
+    Ok(Json(json!({ "id_server_unbind_result": result })))
+}
+
+/// A session at an identity server.
+#[derive(Deserialize)]
+struct CredsAtServer {
+    id_server: String,
+    #[serde(default)]
+    id_access_token: Option<Secret>,
+    sid: String,
+    client_secret: Secret,
+}
+
+impl From<CredsAtServer> for ThreepidCreds {
+    fn from(creds: CredsAtServer) -> Self {
+        Self {
+            id_server: creds.id_server,
+            id_access_token: creds.id_access_token,
+            sid: creds.sid,
+            client_secret: creds.client_secret,
+        }
+    }
 }
 
 /// `POST /_matrix/client/v3/account/3pid/email/requestToken`

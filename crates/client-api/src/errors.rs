@@ -4,6 +4,7 @@
 use gatehouse_accounts::Unavailable;
 use gatehouse_directory::{AliasError, CanonicalAliasError, InvalidAlias, PublicationError};
 use gatehouse_http::ApiError;
+use gatehouse_identity_client::IdentityClientError;
 use gatehouse_rooms::{
     IdentityServerError, ReadError, Refusal, WriteError, filter::InvalidFilter, remote_servers::RemoteError,
 };
@@ -19,6 +20,7 @@ pub(crate) fn write(error: WriteError) -> ApiError {
         WriteError::NoSuchRoom | WriteError::NoSuchEvent | WriteError::Remote(RemoteError::Unreachable) => {
             ApiError::not_found(message)
         }
+        WriteError::Remote(RemoteError::Refused) => ApiError::forbidden(message),
         WriteError::InviteBlocked(_) => ApiError::new(StatusCode::FORBIDDEN, "M_INVITE_BLOCKED", message),
         WriteError::GuestsForbidden => ApiError::guest_access_forbidden(message),
         WriteError::UnsupportedByVersion(_) | WriteError::UnknownRoomVersion(_) => {
@@ -53,6 +55,29 @@ pub(crate) fn identity_server(error: IdentityServerError) -> ApiError {
             new(StatusCode::BAD_GATEWAY, "M_UNKNOWN")
         }
         IdentityServerError::Unavailable(_) => ApiError::unavailable(message),
+    }
+}
+
+/// Of asking an identity server about an address of one's own.
+pub(crate) fn identity_client(error: IdentityClientError) -> ApiError {
+    let message = error.to_string();
+    let new = |status, errcode| ApiError::new(status, errcode, message.clone());
+    match error {
+        IdentityClientError::NotTrusted(_) => new(StatusCode::FORBIDDEN, "M_SERVER_NOT_TRUSTED"),
+        IdentityClientError::TermsNotSigned => new(StatusCode::FORBIDDEN, "M_TERMS_NOT_SIGNED"),
+        IdentityClientError::TokenRefused => ApiError::forbidden(message),
+        IdentityClientError::NotValidated => new(StatusCode::BAD_REQUEST, "M_SESSION_NOT_VALIDATED"),
+        IdentityClientError::Refused | IdentityClientError::CannotSend => {
+            new(StatusCode::BAD_REQUEST, "M_UNKNOWN")
+        }
+        IdentityClientError::TooMany { retry_after_ms } => {
+            ApiError::limit_exceeded(retry_after_ms.unwrap_or(RETRY_AFTER_MS))
+        }
+        IdentityClientError::Unreachable | IdentityClientError::BadAnswer => {
+            new(StatusCode::BAD_GATEWAY, "M_UNKNOWN")
+        }
+        IdentityClientError::TimedOut => new(StatusCode::GATEWAY_TIMEOUT, "M_UNKNOWN"),
+        IdentityClientError::Unavailable(_) => ApiError::unavailable(message),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use gatehouse_accounts::Accounts;
 use gatehouse_directory::Directory;
 use gatehouse_http::{HasHttp, HttpContext};
+use gatehouse_identity_client::IdentityClient;
 use gatehouse_rooms::Rooms;
 use gatehouse_sync::Sync;
 use ruma::RoomVersionId;
@@ -23,6 +24,8 @@ pub struct ClientApi {
     pub directory: Directory,
     /// What changed for a user.
     pub sync: Sync,
+    /// Identity servers.
+    pub identity_client: IdentityClient,
     /// What an operator has set.
     pub config: Arc<ClientApiConfig>,
 }
@@ -38,6 +41,8 @@ impl HasHttp for ClientApi {
 pub struct ClientApiConfig {
     /// Where clients reach this server, such as `https://matrix.example.org`.
     pub public_baseurl: String,
+    /// Where clients find an identity server; unset: they are told of none.
+    pub identity_server: Option<String>,
     /// Where other servers reach it, `host:port`; unset: where its name says.
     pub federation_address: Option<String>,
     /// The version of rooms made through today's paths.

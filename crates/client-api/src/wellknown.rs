@@ -15,7 +15,14 @@ pub(crate) fn routes() -> Router<ClientApi> {
 
 /// `GET /.well-known/matrix/client`
 async fn get_wellknown(State(api): State<ClientApi>) -> Json<Value> {
-    Json(json!({ "m.homeserver": { "base_url": api.config.public_baseurl } }))
+    let mut body = json!({ "m.homeserver": { "base_url": api.config.public_baseurl } });
+    if let (Some(identity_server), Some(body)) = (&api.config.identity_server, body.as_object_mut()) {
+        body.insert(
+            "m.identity_server".to_owned(),
+            json!({ "base_url": identity_server }),
+        );
+    }
+    Json(body)
 }
 
 /// `GET /.well-known/matrix/server`

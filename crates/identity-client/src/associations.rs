@@ -8,10 +8,10 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     IdentityClient, IdentityServer,
-    calls::{CallError, Caller},
+    calls::CallError,
     error::IdentityClientError,
     store_invite::Dialect,
-    tokens::Access,
+    tokens::{Access, Next},
 };
 
 /// What proves an address at an identity server.
@@ -75,14 +75,20 @@ impl IdentityClient {
             ("client_secret", creds.client_secret.expose()),
         ];
         let given = creds.id_access_token.as_ref().map(Secret::expose);
-        let answer: ValidatedAnswer = self
-            .with_access(user, given, (&name, &base), async |caller, dialect| {
-                caller
-                    .get(&dialect.associations("getValidated3pid"), &query)
-                    .await
-            })
-            .await?
-            .map_err(|error| session_error(error, &name))?;
+        let server = (name.as_str(), base.as_str());
+        let mut access = self.access(user, given, server).await?;
+        let answer = loop {
+            let path = access.dialect().associations("getValidated3pid");
+            let outcome = self
+                .caller(&access, &base)
+                .get::<ValidatedAnswer>(&path, &query)
+                .await;
+            match self.next(user, server, &access, outcome).await? {
+                Next::Done(outcome) => break outcome,
+                Next::With(again) => access = again,
+            }
+        };
+        let answer = answer.map_err(|error| session_error(&error, &name))?;
         Ok(Validated {
             threepid: threepid(&answer.medium, &answer.address)?,
             validated_at: answer.validated_at,
@@ -91,7 +97,7 @@ impl IdentityClient {
 
     /// Binds the address that a session at the identity server proved to the user (`bind3PID`).
     pub async fn bind(&self, user: &UserId, creds: &ThreepidCreds) -> Result<(), IdentityClientError> {
-        match self.server(&creds.id_server)? {
+        let address = match self.server(&creds.id_server)? {
             IdentityServer::Bundled => self.bind_here(user, creds).await?,
             IdentityServer::Remote { name, base } => {
                 let body = json!({
@@ -100,15 +106,24 @@ impl IdentityClient {
                     "mxid": user,
                 });
                 let given = creds.id_access_token.as_ref().map(Secret::expose);
-                let bound: Bound = self
-                    .with_access(user, given, (&name, &base), async |caller, dialect| {
-                        caller.post(&dialect.associations("bind"), &body).await
-                    })
-                    .await?
-                    .map_err(|error| session_error(error, &name))?;
+                let server = (name.as_str(), base.as_str());
+                let mut access = self.access(user, given, server).await?;
+                let bound = loop {
+                    let path = access.dialect().associations("bind");
+                    let outcome = self.caller(&access, &base).post::<Bound>(&path, &body).await;
+                    match self.next(user, server, &access, outcome).await? {
+                        Next::Done(outcome) => break outcome,
+                        Next::With(again) => access = again,
+                    }
+                };
+                let bound = bound.map_err(|error| session_error(&error, &name))?;
                 threepid(&bound.medium, &bound.address)?
             }
         };
+        // Remembered, so that it can be unbound when the address or the account goes.
+        self.accounts()
+            .note_binding(user, &address, &creds.id_server)
+            .await?;
         Ok(())
     }
 
@@ -126,6 +141,7 @@ impl IdentityClient {
             }
             IdentityServer::Remote { name, base } => self.unbind_there(user, address, (&name, &base)).await?,
         };
+        self.accounts().unbound(user, address, id_server).await?;
         Ok(unbound)
     }
 
@@ -144,13 +160,8 @@ impl IdentityClient {
             let path = dialect.associations("unbind");
             let authorization = self.federation().authorization(name, "POST", &path, Some(&body));
             let authorization = authorization.map_err(|_| IdentityClientError::Refused)?;
-            let caller = Caller {
-                outbound: self.outbound(),
-                base,
-                token: None,
-                plain: base.starts_with("http://"),
-            };
-            match caller
+            match self
+                .caller(&Access::Legacy, base)
                 .post_signed::<Map<String, Value>>(&path, &body, &authorization)
                 .await
             {
@@ -162,41 +173,6 @@ impl IdentityClient {
         // It knows no unbinding, or no such binding; there is nothing more to be done.
         Ok(false)
     }
-
-    /// Calls with the user's token: once more with a new one when ours has run out, and in the legacy API when the
-    /// server has no other.
-    pub(crate) async fn with_access<T>(
-        &self,
-        user: &UserId,
-        given: Option<&str>,
-        (name, base): (&str, &str),
-        call: impl AsyncFn(Caller<'_>, Dialect) -> Result<T, CallError>,
-    ) -> Result<Result<T, CallError>, IdentityClientError> {
-        let mut access = self.access(user, given, (name, base)).await?;
-        loop {
-            let legacy = matches!(access, Access::Legacy);
-            let dialect = if legacy { Dialect::V1 } else { Dialect::V2 };
-            let caller = Caller {
-                outbound: self.outbound(),
-                base,
-                token: access.token(),
-                plain: base.starts_with("http://"),
-            };
-            let outcome = call(caller, dialect).await;
-            match outcome {
-                Err(CallError::Unauthorized) if matches!(access, Access::Minted(_)) => {
-                    self.forget_token(user, name).await?;
-                    access = self.mint(user, (name, base)).await?;
-                    if let Access::Minted(token) = access {
-                        // Once more and no further: a token that was given a moment ago and is refused stays refused.
-                        access = Access::Given(token);
-                    }
-                }
-                Err(CallError::NotThere) if !legacy => access = Access::Legacy,
-                outcome => return Ok(outcome),
-            }
-        }
-    }
 }
 
 fn threepid(medium: &str, address: &str) -> Result<Threepid, IdentityClientError> {
@@ -204,9 +180,9 @@ fn threepid(medium: &str, address: &str) -> Result<Threepid, IdentityClientError
 }
 
 /// What a refusal means where a validation session was named.
-fn session_error(error: CallError, name: &str) -> IdentityClientError {
+fn session_error(error: &CallError, name: &str) -> IdentityClientError {
     match error {
         CallError::NotThere | CallError::Refused { status: 400..=499 } => IdentityClientError::NotValidated,
-        error => IdentityClientError::of(&error, name),
+        error => IdentityClientError::of(error, name),
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     error::IdentityClientError,
     lookup,
     store_invite::{self, Dialect, Stored},
+    tokens::Next,
 };
 
 /// How long each question may take, with all its requests (reliability.md R30: an invite answers within 10 s).
@@ -67,15 +68,21 @@ impl IdentityClient {
             IdentityServer::Bundled => return self.lookup_here(asker, address).await,
             IdentityServer::Remote { name, base } => (name, base),
         };
-        let asking = self.with_access(
-            asker.user,
-            asker.id_access_token,
-            (&name, &base),
-            async |caller, dialect| match dialect {
-                Dialect::V2 => lookup::v2(&caller, address).await,
-                Dialect::V1 => lookup::v1(&caller, address).await,
-            },
-        );
+        let server = (name.as_str(), base.as_str());
+        let asking = async {
+            let mut access = self.access(asker.user, asker.id_access_token, server).await?;
+            loop {
+                let caller = self.caller(&access, &base);
+                let outcome = match access.dialect() {
+                    Dialect::V2 => lookup::v2(&caller, address).await,
+                    Dialect::V1 => lookup::v1(&caller, address).await,
+                };
+                match self.next(asker.user, server, &access, outcome).await? {
+                    Next::Done(outcome) => return Ok(outcome),
+                    Next::With(again) => access = again,
+                }
+            }
+        };
         let found = in_time(asking).await?;
         found.map_err(|error| IdentityClientError::of(&error, &name))
     }
@@ -91,14 +98,19 @@ impl IdentityClient {
             IdentityServer::Remote { name, base } => (name, base),
         };
         let facts = described(asker.user, invitation.room_id, &invitation.facts);
-        let asking = self.with_access(
-            asker.user,
-            asker.id_access_token,
-            (&name, &base),
-            async |caller, dialect| {
-                store_invite::store_invite(&caller, dialect, invitation.address, &facts).await
-            },
-        );
+        let server = (name.as_str(), base.as_str());
+        let asking = async {
+            let mut access = self.access(asker.user, asker.id_access_token, server).await?;
+            loop {
+                let caller = self.caller(&access, &base);
+                let stored =
+                    store_invite::store_invite(&caller, access.dialect(), invitation.address, &facts).await;
+                match self.next(asker.user, server, &access, stored).await? {
+                    Next::Done(outcome) => return Ok(outcome),
+                    Next::With(again) => access = again,
+                }
+            }
+        };
         match in_time(asking).await? {
             Ok(stored) => Ok(Kept::Waiting {
                 stored,

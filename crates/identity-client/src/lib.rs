@@ -23,6 +23,7 @@ pub mod store_invite;
 mod tables;
 mod tokens;
 pub mod trust;
+mod unbinding;
 
 pub use self::{
     associations::{ThreepidCreds, Validated},

@@ -11,6 +11,7 @@ use crate::{
     IdentityClient,
     calls::{CallError, Caller},
     error::IdentityClientError,
+    store_invite::Dialect,
     tables::{TOKENS, TokenRow},
 };
 
@@ -35,6 +36,21 @@ impl Access {
             Self::Legacy => None,
         }
     }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Given(_) | Self::Minted(_) => Dialect::V2,
+            Self::Legacy => Dialect::V1,
+        }
+    }
+}
+
+/// What is to be done after a call.
+pub(crate) enum Next<T> {
+    /// Nothing: this is how it ended.
+    Done(Result<T, CallError>),
+    /// The same again, with another access.
+    With(Access),
 }
 
 impl IdentityClient {
@@ -52,6 +68,41 @@ impl IdentityClient {
             return Ok(Access::Minted(token));
         }
         self.mint(user, (name, base)).await
+    }
+
+    /// Whoever asks the server at this address.
+    pub(crate) fn caller<'a>(&'a self, access: &'a Access, base: &'a str) -> Caller<'a> {
+        Caller {
+            outbound: self.outbound(),
+            base,
+            token: access.token(),
+            plain: base.starts_with("http://"),
+        }
+    }
+
+    /// What to do after a call: once more with a new token when ours has run out, and in the legacy API when the server
+    /// has no other.
+    pub(crate) async fn next<T>(
+        &self,
+        user: &UserId,
+        server: (&str, &str),
+        access: &Access,
+        outcome: Result<T, CallError>,
+    ) -> Result<Next<T>, IdentityClientError> {
+        match (&outcome, access) {
+            (Err(CallError::Unauthorized), Access::Minted(_)) => {
+                self.forget_token(user, server.0).await?;
+                Ok(Next::With(match self.mint(user, server).await? {
+                    // A token that was given a moment ago and is refused stays refused.
+                    Access::Minted(token) => Access::Given(token),
+                    other => other,
+                }))
+            }
+            (Err(CallError::NotThere), Access::Given(_) | Access::Minted(_)) => {
+                Ok(Next::With(Access::Legacy))
+            }
+            _ => Ok(Next::Done(outcome)),
+        }
     }
 
     async fn kept_token(&self, user: &UserId, name: &str) -> Result<Option<String>, IdentityClientError> {
@@ -83,12 +134,7 @@ impl IdentityClient {
             "matrix_server_name": self.accounts().server_name(),
             "expires_in": openid.expires_in_s,
         });
-        let caller = Caller {
-            outbound: self.outbound(),
-            base,
-            token: None,
-            plain: base.starts_with("http://"),
-        };
+        let caller = self.caller(&Access::Legacy, base);
         let registered: Registered = match caller.post("/_matrix/identity/v2/account/register", &body).await {
             Ok(registered) => registered,
             Err(CallError::NotThere) => return Ok(Access::Legacy),

@@ -44,16 +44,18 @@ pub struct Config {
     pub room_directory: RoomDirectory,
     /// Traffic with other servers. To come.
     pub federation: Federation,
-    /// Every other request that the server makes. To come.
+    /// Every other request that the server makes.
     pub outbound_http: OutboundHttp,
-    /// Which identity servers users may name. To come.
+    /// Which identity servers users may name.
     pub identity_servers: IdentityServers,
-    /// The bundled identity server. To come.
+    /// The bundled identity server.
     pub identity_service: IdentityService,
-    /// Sending mail. To come.
+    /// The pages that invitations by mail lead to.
+    pub invitations: Invitations,
+    /// Sending mail.
     pub email: Email,
-    /// Sending text messages. To come.
-    pub sms: toml::Table,
+    /// Sending text messages.
+    pub sms: Sms,
     /// The content repository. To come.
     pub media: Media,
     /// Application services. To come.
@@ -89,8 +91,9 @@ impl Default for Config {
             outbound_http: OutboundHttp::default(),
             identity_servers: IdentityServers::default(),
             identity_service: IdentityService::default(),
+            invitations: Invitations::default(),
             email: Email::default(),
-            sms: toml::Table::new(),
+            sms: Sms::default(),
             media: Media::default(),
             app_services: AppServices::default(),
             recaptcha: Recaptcha::default(),
@@ -220,10 +223,13 @@ table! {
         cheap_password_hash: bool = false,
         /// Whether a registration token is needed.
         token_required: bool = false,
-        /// Whether an e-mail address is needed. To come.
+        /// Whether an e-mail address is needed.
         email_required: bool = false,
-        /// Whether those who are invited by address may register. To come.
+        /// Whether those who are invited by address may register, whatever else is needed.
         invited_addresses: bool = false,
+        /// Whether nobody is told that an address has an account, or has none, before they have proven it: a mail to the
+        /// address says so instead.
+        hide_known_addresses: bool = true,
         /// What has to be agreed to. To come.
         terms: toml::Table = toml::Table::new(),
     }
@@ -330,15 +336,18 @@ table! {
         verify_tls: bool = true,
         /// Addresses that are never contacted; unset: the private ranges.
         deny_ip_ranges: Option<Vec<String>> = None,
+        /// Certificate authorities besides the system's.
+        extra_ca_files: Vec<PathBuf> = Vec::new(),
     }
 }
 
 table! {
     /// `[identity_servers]`
     IdentityServers {
-        /// Which may be named; `*` is any.
+        /// Which may be named: host, with its port if it has one; `http://host:port` for one without TLS; `*` for any that
+        /// is in no private network. Those named one by one may be in one.
         trusted: Vec<String> = vec!["*".to_owned()],
-        /// The one that clients are told of; unset: the bundled one.
+        /// Where the one is that clients are told of, such as `https://id.example.org`; unset: the bundled one.
         default: Option<String> = None,
     }
 }
@@ -348,29 +357,124 @@ table! {
     IdentityService {
         /// Whether the bundled one runs.
         enabled: bool = true,
-        /// Its name.
+        /// Its name; unset: the host of its address.
         server_name: Option<String> = None,
+        /// Where it is reached; unset: at `public_baseurl`.
+        public_baseurl: Option<String> = None,
+        /// Whether it also speaks the API of 2015, which knows no accounts.
+        legacy_api: bool = true,
+        /// Whether addresses may be looked up unhashed, so that it learns who is in somebody's address book.
+        unhashed_lookups: bool = false,
+        /// Addresses in one lookup.
+        max_lookup_addresses: usize = 1_000,
+        /// Hosts to which a confirmed address may lead on (`next_link`).
+        next_link_hosts: Vec<String> = Vec::new(),
+        /// What its users have to agree to.
+        policies: Vec<PolicyConfig> = Vec::new(),
     }
+}
+
+/// One of `[[identity_service.policies]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyConfig {
+    /// What it is, such as `privacy_policy`.
+    pub id: String,
+    /// Whoever agreed to another version has to agree again.
+    pub version: String,
+    /// What people read as its name.
+    pub name: String,
+    /// Where it stands.
+    pub url: String,
+    /// Its language.
+    #[serde(default = "english")]
+    pub language: String,
+}
+
+fn english() -> String {
+    "en".to_owned()
+}
+
+table! {
+    /// `[invitations]`
+    Invitations {
+        /// Clients that the page offers to open the room in: `name`, and `url` with `{room}` and `{via}` in it.
+        clients: Vec<InvitationClient> = Vec::new(),
+    }
+}
+
+/// One of `[[invitations.clients]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InvitationClient {
+    /// As people know it.
+    pub name: String,
+    /// Where it opens a room: `{room}` stands for the room's id, `{via}` for this server.
+    pub url: String,
 }
 
 table! {
     /// `[email]`
     Email {
-        /// The mail server.
+        /// The mail server; unset: no mail is sent.
         smtp_host: Option<String> = None,
-        /// Its port.
+        /// Its port; unset: 465 with `tls`, 587 otherwise.
         smtp_port: Option<u16> = None,
-        /// `none`, `starttls` or `tls`.
-        smtp_tls: Option<String> = None,
+        /// `starttls`, `tls`, or `none` for a server on the same machine.
+        smtp_tls: SmtpTls = SmtpTls::Starttls,
         /// Who logs in there.
         smtp_user: Option<String> = None,
         /// With which password.
         smtp_password: Option<String> = None,
         /// A file that holds the password.
         smtp_password_file: Option<PathBuf> = None,
-        /// The sender's address.
+        /// The sender: an address, or `Name <address>`.
         from: Option<String> = None,
+        /// Certificate authorities besides the system's.
+        extra_ca_files: Vec<PathBuf> = Vec::new(),
+        /// A folder with templates that stand before ours.
+        templates: Option<PathBuf> = None,
     }
+}
+
+/// How the way to the mail server is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SmtpTls {
+    /// Not at all.
+    None,
+    /// After the first words; never without.
+    Starttls,
+    /// From the first byte.
+    Tls,
+}
+
+table! {
+    /// `[sms]`
+    Sms {
+        /// The gateway, to which messages are posted; unset: no text messages are sent.
+        url: Option<String> = None,
+        /// Whether the body is `json` or a `form`.
+        format: SmsFormat = SmsFormat::Json,
+        /// What is posted: `{number}`, `{text}` and `{id}` stand for the message; unset: `to`, `text` and `id`.
+        body: toml::Table = toml::Table::new(),
+        /// Headers that are sent with it.
+        headers: BTreeMap<String, String> = BTreeMap::new(),
+        /// Sent to it as a bearer token.
+        token: Option<String> = None,
+        /// A file that holds the token.
+        token_file: Option<PathBuf> = None,
+    }
+}
+
+/// How a gateway reads text messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SmsFormat {
+    /// JSON.
+    Json,
+    /// Fields of a form.
+    Form,
 }
 
 table! {

@@ -44,6 +44,20 @@ pub(crate) fn spawn(tasks: &mut JoinSet<()>, engines: &Engines, stop: &Cancellat
     });
 }
 
+/// Starts what sends mail, tells homeservers of bound addresses and undoes bindings.
+pub(crate) fn spawn_messengers(tasks: &mut JoinSet<()>, engines: &Engines, stop: &CancellationToken) {
+    let (outbox, stopped) = (engines.outbox.clone(), stop.clone());
+    tasks.spawn(async move { outbox.run(stopped).await });
+    let (client, stopped) = (engines.identity_client.clone(), stop.clone());
+    tasks.spawn(async move { client.run_unbinding(stopped).await });
+    if let Some(identity) = &engines.identity {
+        let (queue, stopped) = (identity.clone(), stop.clone());
+        tasks.spawn(async move { queue.run_onbind_queue(stopped).await });
+        let (identity, stopped) = (identity.clone(), stop.clone());
+        tasks.spawn(async move { identity.run_housekeeping(stopped).await });
+    }
+}
+
 /// Lets this node know what other nodes on its database change: whom they log out above all.
 pub(crate) fn follow_other_nodes(tasks: &mut JoinSet<()>, engines: &Engines, stop: &CancellationToken) {
     let (accounts, stopped) = (engines.accounts.clone(), stop.clone());

@@ -6,10 +6,14 @@
 //! Read in this order: [`config`], [`signing_key_file`], [`open`], [`start`], [`running`], [`offline`].
 
 pub mod config;
+mod homeservers;
 mod housekeeping;
 pub mod identity;
+mod identity_servers;
+mod identity_service;
 pub mod offline;
 pub mod open;
+mod outside;
 pub mod running;
 pub mod signing_key_file;
 pub mod start;

@@ -8,7 +8,11 @@ use std::{
 
 use gatehouse_accounts::{Accounts, Secret};
 use gatehouse_directory::{Directory, NoRemoteDirectories};
-use gatehouse_events::{Clock, RoomVersion};
+use gatehouse_events::{Clock, RoomVersion, SigningKey};
+use gatehouse_federation::Federation;
+use gatehouse_identity::Identity;
+use gatehouse_identity_client::{IdentityClient, Parts, Trust};
+use gatehouse_mail::Outbox;
 use gatehouse_rooms::{NoFederation, Rooms};
 use gatehouse_store::{Store, memory::MemoryBackend};
 use gatehouse_store_embedded::{EmbeddedBackend, EmbeddedConfig};
@@ -16,7 +20,10 @@ use gatehouse_store_postgres::{PostgresBackend, PostgresConfig};
 use ruma::OwnedServerName;
 use tokio::task::spawn_blocking;
 
-use crate::{config::Config, identity, signing_key_file, start_error::StartError};
+use crate::{
+    config::Config, homeservers::AllHomeservers, identity, identity_servers::AskedByRooms, identity_service,
+    outside, signing_key_file, start::baseurl, start_error::StartError,
+};
 
 /// Ends when the store has failed for good, with the reason.
 pub(crate) type StoreFailure = Pin<Box<dyn Future<Output = String> + Send>>;
@@ -41,6 +48,45 @@ pub struct Engines {
     pub rooms: Rooms,
     /// Aliases and published rooms.
     pub directory: Directory,
+    /// Mail and text messages that wait.
+    pub(crate) outbox: Outbox,
+    /// Other homeservers.
+    pub(crate) federation: Federation,
+    /// The bundled identity service, if it runs.
+    pub identity: Option<Identity>,
+    /// What is asked of identity servers.
+    pub(crate) identity_client: IdentityClient,
+    /// The server's signing key.
+    pub(crate) key: Arc<SigningKey>,
+}
+
+/// The bundled identity service, and the homeservers that it asks.
+struct Identities {
+    engine: Option<Identity>,
+    homeservers: Arc<AllHomeservers>,
+}
+
+impl Identities {
+    fn new(
+        config: &Config,
+        store: &Store,
+        clock: &Clock,
+        outbox: &Outbox,
+        accounts: &Accounts,
+        federation: &Federation,
+    ) -> Result<Self, StartError> {
+        let settings = identity_service::settings(config)?;
+        let homeservers = Arc::new(AllHomeservers::new(
+            accounts.clone(),
+            federation.clone(),
+            settings.server_name.to_string(),
+        ));
+        let engine = config.identity_service.enabled.then(|| {
+            let asked = Arc::clone(&homeservers) as Arc<dyn gatehouse_identity::Homeservers>;
+            Identity::new(store.clone(), settings, clock.clone(), outbox.clone(), asked)
+        });
+        Ok(Self { engine, homeservers })
+    }
 }
 
 /// Opens the store and the engines over it, without listening.
@@ -67,15 +113,46 @@ pub(crate) async fn open_watched(
     };
     let (store, failure) = open_store(config, storage).await?;
     identity::check(&store, &config.server_name).await?;
-    let accounts = Accounts::new(store.clone(), accounts_config(config, server_name), clock.clone());
+    let key = Arc::new(key);
+    let trust = Trust::new(&config.identity_servers.trusted, identity_service::names(config));
+    let outbound = outside::outbound(config, &trust)?;
+    let outbox = outside::outbox(config, &store, &clock)?;
+    let accounts = Accounts::sending(
+        store.clone(),
+        accounts_config(config, server_name.clone()),
+        clock.clone(),
+        outbox.clone(),
+    );
+    let federation = Federation::new(
+        server_name,
+        Arc::clone(&key),
+        clock.clone(),
+        outside::federation_outbound(config)?,
+    );
+    let identities = Identities::new(config, &store, &clock, &outbox, &accounts, &federation)?;
+    let identity_client = IdentityClient::new(
+        Parts {
+            store: store.clone(),
+            accounts: accounts.clone(),
+            outbound,
+            federation: federation.clone(),
+            trust,
+            bundled: identities.engine.clone(),
+            bundled_baseurl: identity_service::base_url(config),
+        },
+        &key,
+    )
+    .ok_or(StartError::Seal)?;
     let rooms = Rooms::new(
         store.clone(),
         accounts.clone(),
-        key,
+        Arc::clone(&key),
         Arc::new(NoFederation),
+        Arc::new(AskedByRooms(identity_client.clone())),
         rooms_config(config)?,
         clock.clone(),
     );
+    identities.homeservers.have(rooms.clone());
     let directory_config = gatehouse_directory::Config {
         public_without_auth: config.room_directory.public_without_auth,
         anyone_may_publish: config.room_directory.anyone_may_publish,
@@ -92,6 +169,11 @@ pub(crate) async fn open_watched(
         accounts,
         rooms,
         directory,
+        outbox,
+        federation,
+        identity: identities.engine,
+        identity_client,
+        key,
     };
     Ok((engines, failure))
 }
@@ -143,9 +225,16 @@ fn accounts_config(config: &Config, server_name: OwnedServerName) -> gatehouse_a
         open: registration.open.unwrap_or(false),
         guests: registration.guests,
         token_required: registration.token_required,
+        email_required: registration.email_required,
+        invited_addresses: registration.invited_addresses,
         shared_secret: registration.shared_secret.as_deref().map(Secret::new),
         cheap_password_hash: registration.cheap_password_hash,
     };
+    accounts.public_baseurl = config.public_baseurl.clone().unwrap_or_else(|| baseurl(config));
+    accounts
+        .next_link_hosts
+        .clone_from(&config.identity_service.next_link_hosts);
+    accounts.hide_known_addresses = registration.hide_known_addresses;
     accounts
 }
 

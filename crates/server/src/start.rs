@@ -10,6 +10,7 @@ use gatehouse_http::{
     Address, Envelope, HttpContext, Limit, Listener, Metrics, Rate, RateLimitConfig, RateLimits, TlsFiles,
     serve,
 };
+use gatehouse_identity_api::IdentityApi;
 use gatehouse_sync::Sync;
 use ruma::RoomVersionId;
 use tokio::task::JoinSet;
@@ -17,7 +18,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     config::{Api, Config, ListenerConfig},
-    housekeeping, offline,
+    housekeeping, identity_service, offline,
     open::{Engines, Storage, open_watched},
     running::Running,
     start_error::StartError,
@@ -42,6 +43,7 @@ pub async fn start(config: &Config, storage: Storage, clock: Clock) -> Result<Ru
     let follower = AbortOnDropHandle::new(tokio::spawn(async move { following.follow().await }));
     let mut tasks = JoinSet::new();
     housekeeping::spawn(&mut tasks, &engines, &stop);
+    housekeeping::spawn_messengers(&mut tasks, &engines, &stop);
     if !config.database.url.is_empty() {
         housekeeping::follow_other_nodes(&mut tasks, &engines, &stop);
     }
@@ -127,6 +129,7 @@ struct Routers {
     admin: Router,
     metrics: Router,
     health: Router,
+    identity: Option<Router>,
 }
 
 impl Routers {
@@ -137,6 +140,7 @@ impl Routers {
             rooms: engines.rooms.clone(),
             directory: engines.directory.clone(),
             sync: sync.clone(),
+            identity_client: engines.identity_client.clone(),
             config: Arc::new(client_config(config)?),
         };
         let admin = AdminApi {
@@ -149,6 +153,13 @@ impl Routers {
             admin: gatehouse_admin_api::router(admin),
             metrics: gatehouse_admin_api::metrics_router(Arc::clone(&http.metrics)),
             health: gatehouse_admin_api::health_router(engines.store.clone()),
+            identity: engines.identity.clone().map(|identity| {
+                gatehouse_identity_api::router(IdentityApi {
+                    identity,
+                    rate_limits: Arc::clone(&http.rate_limits),
+                    is_legacy_served: config.identity_service.legacy_api,
+                })
+            }),
         })
     }
 
@@ -156,6 +167,9 @@ impl Routers {
         let mut router = self.health.clone();
         if apis.contains(&Api::Client) {
             router = router.merge(self.client.clone());
+        }
+        if let Some(identity) = self.identity.clone().filter(|_| apis.contains(&Api::Identity)) {
+            router = router.merge(identity);
         }
         if apis.contains(&Api::Admin) {
             router = router.merge(self.admin.clone());
@@ -173,6 +187,7 @@ fn client_config(config: &Config) -> Result<ClientApiConfig, StartError> {
     };
     Ok(ClientApiConfig {
         public_baseurl: config.public_baseurl.clone().unwrap_or_else(|| baseurl(config)),
+        identity_server: identity_service::told_to_clients(config),
         federation_address: config.public_baseurl.as_deref().and_then(federation_address),
         default_room_version: version(&config.rooms.default_version)?,
         legacy_default_room_version: version(&config.rooms.legacy_default_version)?,
@@ -193,7 +208,7 @@ fn client_config(config: &Config) -> Result<ClientApiConfig, StartError> {
 }
 
 /// Where clients reach the first listener.
-fn baseurl(config: &Config) -> String {
+pub(crate) fn baseurl(config: &Config) -> String {
     let listener = config.listeners().into_iter().next().unwrap_or_default();
     let scheme = if listener.tls_cert.is_some() {
         "https"

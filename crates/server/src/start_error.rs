@@ -47,4 +47,36 @@ pub enum StartError {
     /// It cannot listen.
     #[error(transparent)]
     Listen(#[from] gatehouse_http::ListenError),
+    /// The requests that the server makes cannot be set up.
+    #[error(transparent)]
+    Outbound(#[from] gatehouse_outbound::OutboundSetupError),
+    /// Mail cannot be set up.
+    #[error(transparent)]
+    Mail(#[from] gatehouse_mail::SmtpSetupError),
+    /// Text messages cannot be set up.
+    #[error(transparent)]
+    Sms(#[from] gatehouse_mail::SmsSetupError),
+    /// The fields of a form are texts.
+    #[error("`[sms] body`: with `format = \"form\"` each field is a text, and `{0}` is not")]
+    SmsField(String),
+    /// A mail template cannot be used.
+    #[error(transparent)]
+    Template(#[from] gatehouse_mail::TemplateError),
+    /// The identity service has no name.
+    #[error(
+        "{0:?} is not a name for the identity server; set `[identity_service] server_name` to the host where it is reached"
+    )]
+    IdentityName(String),
+    /// Tokens cannot be kept.
+    #[error("the signing key cannot protect tokens; make another with `gatehouse init`")]
+    Seal,
+    /// The pages cannot be shown.
+    #[error("the pages cannot be shown: {0}")]
+    Pages(String),
+    /// Mail has no sender.
+    #[error("`[email] smtp_host` is set but `from` is not; say from which address mail is sent")]
+    MailFrom,
+    /// Only one of user and password is set.
+    #[error("`[email]` has smtp_user or smtp_password but not both; set both, or neither")]
+    HalfLogin,
 }

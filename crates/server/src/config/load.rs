@@ -154,6 +154,8 @@ fn take_secrets(config: &mut Config) -> Result<(), ConfigError> {
         &mut registration.shared_secret,
         file.as_ref(),
     )?;
+    let file = config.sms.token_file.clone();
+    secret_file::take("sms.token", &mut config.sms.token, file.as_ref())?;
     let file = config.email.smtp_password_file.clone();
     secret_file::take(
         "email.smtp_password",

@@ -1,0 +1,104 @@
+//! The bundled identity service: its settings from the configuration, and the names by which it is known.
+
+use std::collections::BTreeMap;
+
+use gatehouse_identity::{Config as IdentityConfig, LookupConfig, Policy, PolicyText, Rate, Rates};
+use ruma::OwnedServerName;
+
+use crate::{StartError, config::Config, outside::authority, start::baseurl};
+
+/// Where the identity service is reached, without a slash at the end.
+pub(crate) fn base_url(config: &Config) -> String {
+    let own = config.identity_service.public_baseurl.as_deref();
+    let url = own.or(config.public_baseurl.as_deref());
+    let url = url.map_or_else(|| baseurl(config), ToOwned::to_owned);
+    url.trim_end_matches('/').to_owned()
+}
+
+/// Where clients look for an identity server (`m.identity_server` in `/.well-known/matrix/client`).
+pub(crate) fn told_to_clients(config: &Config) -> Option<String> {
+    let bundled = config.identity_service.enabled.then(|| base_url(config));
+    config.identity_servers.default.clone().or(bundled)
+}
+
+/// The names under which users may mean the bundled one.
+pub(crate) fn names(config: &Config) -> Vec<String> {
+    if !config.identity_service.enabled {
+        return Vec::new();
+    }
+    let base_url = base_url(config);
+    let host = authority(&base_url).map(ToOwned::to_owned);
+    config
+        .identity_service
+        .server_name
+        .clone()
+        .into_iter()
+        .chain(host)
+        .collect()
+}
+
+/// The engine's settings.
+pub(crate) fn settings(config: &Config) -> Result<IdentityConfig, StartError> {
+    let service = &config.identity_service;
+    let base_url = base_url(config);
+    let name = service.server_name.as_deref().or_else(|| authority(&base_url));
+    let name = name.unwrap_or(config.server_name.as_str());
+    let server_name =
+        OwnedServerName::try_from(name).map_err(|_| StartError::IdentityName(name.to_owned()))?;
+    let mut settings = IdentityConfig::new(server_name, base_url);
+    settings.pages_base_url = pages_base_url(config);
+    settings.next_link_hosts.clone_from(&service.next_link_hosts);
+    settings.lookup = LookupConfig {
+        max_addresses: service.max_lookup_addresses,
+        allow_unhashed: service.unhashed_lookups,
+        ..LookupConfig::default()
+    };
+    settings.policies = service
+        .policies
+        .iter()
+        .map(|policy| Policy {
+            id: policy.id.clone(),
+            version: policy.version.clone(),
+            languages: BTreeMap::from([(
+                policy.language.clone(),
+                PolicyText {
+                    name: policy.name.clone(),
+                    url: policy.url.clone(),
+                },
+            )]),
+        })
+        .collect();
+    settings.rates = rates(config);
+    Ok(settings)
+}
+
+/// Where the pages are: with the homeserver, whoever runs the identity service.
+fn pages_base_url(config: &Config) -> String {
+    let url = config.public_baseurl.clone().unwrap_or_else(|| baseurl(config));
+    url.trim_end_matches('/').to_owned()
+}
+
+/// What the operator says of the homeserver's limits holds for the service in the same process.
+fn rates(config: &Config) -> Rates {
+    let limits = &config.rate_limits;
+    let mut rates = Rates {
+        enabled: limits.enabled,
+        ..Rates::default()
+    };
+    if let Some(rate) = limits.third_party_invites {
+        let rate = Rate {
+            per_second: rate.per_second,
+            burst: rate.burst,
+        };
+        rates.invitations_per_sender = rate;
+        rates.invitations_per_address = rate;
+        rates.invitations_per_room = rate;
+    }
+    if let Some(rate) = limits.threepid_validation {
+        rates.validations_per_address = Rate {
+            per_second: rate.per_second,
+            burst: rate.burst,
+        };
+    }
+    rates
+}
