@@ -5,6 +5,7 @@ mod addresses;
 mod keys;
 mod lookup;
 mod pepper_rotation;
+mod pepper_rotation_on_disk;
 mod terms;
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -5,25 +5,24 @@ use std::{
     time::Duration,
 };
 
-use gatehouse_store::{Range, Store, memory::Held};
-use gatehouse_store_embedded::{EmbeddedBackend, EmbeddedConfig};
+use gatehouse_store::{Range, memory::Held};
 use proptest::prelude::*;
 
-use super::{House, bind, house, id, identity, owners_by};
+use super::{House, bind, house, id, owners_by};
 use crate::{Identity, LookupError, LookupRequest, RotatePepperError, lookup::SHA256, tables::HASHES};
 
-const GRACE: Duration = Duration::from_mins(10);
+pub(super) const GRACE: Duration = Duration::from_mins(10);
 
-fn address(number: u8) -> String {
+pub(super) fn address(number: u8) -> String {
     format!("user{number:03}@a.test")
 }
 
-async fn pepper(identity: &Identity) -> String {
+pub(super) async fn pepper(identity: &Identity) -> String {
     identity.hash_details().await.unwrap().lookup_pepper
 }
 
 /// Whose the first `count` addresses are, by this pepper.
-async fn all_by(identity: &Identity, pepper: &str, count: u8) -> BTreeMap<String, String> {
+pub(super) async fn all_by(identity: &Identity, pepper: &str, count: u8) -> BTreeMap<String, String> {
     let addresses: Vec<_> = (0..count).map(address).collect();
     let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
     let found = owners_by(identity, pepper, &addresses).await;
@@ -44,7 +43,7 @@ async fn is_refused(identity: &Identity, pepper: &str) -> bool {
 }
 
 /// How many hashes there are in each generation.
-async fn generations(identity: &Identity) -> BTreeMap<u64, usize> {
+pub(super) async fn generations(identity: &Identity) -> BTreeMap<u64, usize> {
     let mut counts = BTreeMap::new();
     for ((generation, _), _) in identity.scan(&HASHES, &Range::all(), usize::MAX).await.unwrap() {
         *counts.entry(generation).or_default() += 1;
@@ -314,50 +313,4 @@ proptest! {
             assert!(left.is_empty() && story.model.is_empty() || left == BTreeSet::from([expected]), "{left:?}");
         });
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn r30_an_interrupted_rotation_goes_on_after_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let open = || {
-        let backend = EmbeddedBackend::open(folder.path(), &EmbeddedConfig::default()).unwrap();
-        Store::new(std::sync::Arc::new(backend))
-    };
-    let house = house();
-    let engine = |store: &Store| identity(store, &house.clock, house.homeservers.clone(), |_| ());
-    let store = open();
-    let before = engine(&store);
-    for number in 0..200 {
-        bind(&before, &address(number), Some(&id(&format!("u{number}")))).await;
-    }
-    let old = pepper(&before).await;
-    let rotating = tokio::spawn({
-        let identity = before.clone();
-        async move { identity.rotate_pepper().await }
-    });
-    // Some of its pages are written, and not all of them.
-    while generations(&before).await.get(&1).is_none_or(|count| *count < 20) {
-        tokio::task::yield_now().await;
-    }
-    rotating.abort();
-    assert!(rotating.await.unwrap_err().is_cancelled(), "it was under way");
-    assert_eq!(pepper(&before).await, old);
-    store.close().await.unwrap();
-    drop((before, store));
-
-    let store = open();
-    let after = engine(&store);
-    assert_eq!(pepper(&after).await, old);
-    let written = generations(&after).await[&1];
-    assert!((20..200).contains(&written), "{written}");
-    after.keep_house().await.unwrap();
-    let new = pepper(&after).await;
-    assert_ne!(new, old);
-    assert_eq!(
-        generations(&after).await,
-        BTreeMap::from([(0, 200), (1, 200)]),
-        "the one begun, and no other"
-    );
-    assert_eq!(all_by(&after, &new, 201).await.len(), 200);
-    store.close().await.unwrap();
 }
