@@ -14,7 +14,7 @@ use crate::{
     membership::{
         MembershipRequest,
         invite::Directness,
-        invite_by_address::{AddressInvite, append_third_party_invite},
+        invite_by_address::{AddressInvite, append_third_party_invite, may_invite_addresses},
     },
     room_transaction::{AppendError, Beside, RoomTransaction},
     send::{StateUpdate, append_state},
@@ -132,30 +132,40 @@ impl Rooms {
         Ok(transaction)
     }
 
-    /// Nobody else knows of the room yet, so that its turn may be held while the network is asked.
+    /// Nobody else knows of the room yet, so that its turn may be held while the network is asked. All that may be refused
+    /// is refused before anything is kept elsewhere.
     async fn append_address_invites(
         &self,
         transaction: &mut RoomTransaction,
         creator: &UserId,
         request: &CreateRoom,
     ) -> Result<(), WriteError> {
+        if request.invite_3pid.is_empty() {
+            return Ok(());
+        }
+        may_invite_addresses(transaction.head(), creator)?;
         let servers = &self.shared.identity_servers;
+        let mut unknown = Vec::new();
         for invite in &request.invite_3pid {
-            let asker = invite.asker(creator);
-            let outcome = match servers.lookup(asker, &invite.address).await? {
-                Some(owner) => StoreOutcome::Owned(owner),
-                None => {
-                    let facts = self.with_sender(creator, facts(request)).await?;
-                    let room_id = transaction.head().room_id.clone();
-                    servers
-                        .store_invite(asker, &invite.address, &room_id, facts)
-                        .await?
+            let owner = servers.lookup(invite.asker(creator), &invite.address).await?;
+            match &owner {
+                Some(owner) => {
+                    let owner = std::slice::from_ref(owner);
+                    self.invite_all(transaction, creator, owner, request.directness)
+                        .await?;
                 }
-            };
-            match outcome {
+                None => unknown.push(invite),
+            }
+        }
+        let facts = self.with_sender(creator, facts(request)).await?;
+        let room_id = transaction.head().room_id.clone();
+        for invite in unknown {
+            let asker = invite.asker(creator);
+            let outcome = servers.store_invite(asker, &invite.address, &room_id, facts.clone());
+            match outcome.await? {
                 StoreOutcome::Owned(owner) => {
-                    let invite = std::slice::from_ref(&owner);
-                    self.invite_all(transaction, creator, invite, request.directness)
+                    let owner = std::slice::from_ref(&owner);
+                    self.invite_all(transaction, creator, owner, request.directness)
                         .await?;
                 }
                 StoreOutcome::Stored(stored) => {

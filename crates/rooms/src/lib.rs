@@ -51,7 +51,7 @@ pub use self::{
     identity_servers::{IdentityServerError, IdentityServers, NoIdentityServers},
     membership::{
         MembershipRequest,
-        accept_third_party::{BoundAddress, BoundInvite},
+        bound_address::{BoundAddress, BoundInvite},
         deactivation::DeactivationError,
         invite_by_address::AddressInvite,
         join::Join,

@@ -5,6 +5,7 @@
 
 pub mod accept_third_party;
 pub mod ban;
+pub mod bound_address;
 pub mod deactivation;
 mod fan_out;
 pub mod forget;

@@ -184,7 +184,7 @@ impl WriteError {
     /// Whether trying the same again later may help.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Contended | Self::Store(_) | Self::Remote(_) => true,
+            Self::Contended | Self::Store(_) | Self::Remote(RemoteError::Unreachable) => true,
             Self::IdentityServer(error) => matches!(
                 error,
                 IdentityServerError::Unreachable

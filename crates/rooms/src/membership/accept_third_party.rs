@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gatehouse_events::Event;
 use ruma::{
-    CanonicalJsonObject, CanonicalJsonValue, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, UserId,
+    CanonicalJsonObject, CanonicalJsonValue, OwnedServerName, OwnedUserId, RoomId, UserId,
     events::room::member::MembershipState,
 };
 
@@ -16,66 +16,25 @@ use super::{
     signed_block::{SignedBlock, SigningInviteKey, display_name},
 };
 use crate::{
-    Rooms,
-    remote_servers::RemoteError,
+    RoomHead, Rooms,
     room_transaction::RoomTransaction,
     tables::USED_INVITE_TOKENS,
     write_error::{Attempt, Refusal, ThirdPartyRefusal, WriteError, attempt},
 };
 
-/// Invitations that come with one bound address; more are not looked at (security.md T18).
-pub const MAX_BOUND_INVITES: usize = 100;
-
-/// An invitation for an address that somebody has proven to be theirs.
-#[derive(Debug, Clone)]
-pub struct BoundInvite {
-    /// Into what.
-    pub room_id: OwnedRoomId,
-    /// Who invited the address.
-    pub sender: OwnedUserId,
-    /// What the identity server signed.
-    pub signed: SignedBlock,
-}
-
-/// What an identity server tells when an address was bound (`/3pid/onbind`).
-#[derive(Debug, Clone)]
-pub struct BoundAddress {
-    /// To whom.
-    pub mxid: OwnedUserId,
-    /// The invitations that waited for the address.
-    pub invites: Vec<BoundInvite>,
-}
-
-impl BoundAddress {
-    /// From JSON; `None` when it is not what the specification says, or has more than [`MAX_BOUND_INVITES`].
-    pub fn read(object: &CanonicalJsonObject) -> Option<Self> {
-        let mxid = OwnedUserId::try_from(object.get("mxid")?.as_str()?).ok()?;
-        let invites = match object.get("invites") {
-            None | Some(CanonicalJsonValue::Null) => Vec::new(),
-            Some(CanonicalJsonValue::Array(invites)) if invites.len() <= MAX_BOUND_INVITES => {
-                invites.iter().map(BoundInvite::read).collect::<Option<_>>()?
-            }
-            Some(_) => return None,
-        };
-        Some(Self { mxid, invites })
-    }
-}
-
-impl BoundInvite {
-    fn read(invite: &CanonicalJsonValue) -> Option<Self> {
-        let invite = invite.as_object()?;
-        let text = |field: &str| invite.get(field).and_then(CanonicalJsonValue::as_str);
-        Some(Self {
-            room_id: text("room_id")?.try_into().ok()?,
-            sender: text("sender")?.try_into().ok()?,
-            signed: SignedBlock::read(invite.get("signed")?.as_object()?.clone())?,
-        })
-    }
-}
-
 /// What is known before the room's turn is taken: the network has been asked.
 pub(crate) struct Checked {
     key: SigningInviteKey,
+}
+
+/// What came of a block that is true.
+pub(crate) enum Accepted {
+    /// The user is invited now.
+    Invited,
+    /// The user was invited by it before.
+    Before,
+    /// The user is in the room without it.
+    InRoom,
 }
 
 /// Whether a token may be used.
@@ -89,33 +48,6 @@ enum TokenUse {
 }
 
 impl Rooms {
-    /// An address was bound to a user of this server (`/3pid/onbind`): the invitations that waited for it become invites.
-    /// Those that are not true are passed over; an error means that one could not be looked at, and to try again.
-    pub async fn accept_bound(&self, bound: &BoundAddress) -> Result<(), WriteError> {
-        for invite in bound.invites.iter().take(MAX_BOUND_INVITES) {
-            match self.accept_one(&bound.mxid, invite).await {
-                Ok(()) => {}
-                Err(error) if error.may_pass() => return Err(error),
-                Err(error) => {
-                    tracing::info!(room = %invite.room_id, %error, "an invitation by address was not accepted");
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn accept_one(&self, mxid: &UserId, invite: &BoundInvite) -> Result<(), WriteError> {
-        let known = self.accounts_user_is_active(mxid).await?;
-        if !known {
-            return Err(ThirdPartyRefusal::OtherUser.into());
-        }
-        if !self.is_local(&invite.sender) {
-            return Err(RemoteError::Unreachable.into());
-        }
-        self.accept_third_party(&invite.room_id, &invite.sender, mxid, &invite.signed)
-            .await
-    }
-
     /// Another server hands in what its user has proven (`exchange_third_party_invite`). Of the event that it sends only
     /// the invited user, the inviter and the block are used; the event itself is made here (security.md T19, E02).
     pub async fn exchange_third_party_invite(
@@ -135,7 +67,7 @@ impl Rooms {
     }
 
     /// Invites the user in the name of whoever invited the address.
-    async fn accept_third_party(
+    pub(super) async fn accept_third_party(
         &self,
         room_id: &RoomId,
         sender: &UserId,
@@ -149,8 +81,13 @@ impl Rooms {
                 .append_third_party_member(&mut transaction, Some(sender), mxid, signed, &checked)
                 .await?
             {
-                Some(_) => transaction.commit().await?,
-                None => transaction.confirm().await?,
+                Accepted::Invited => transaction.commit().await?,
+                Accepted::Before => transaction.confirm().await?,
+                Accepted::InRoom => {
+                    let spent = std::mem::take(&mut transaction.batch);
+                    transaction.confirm().await?;
+                    self.store.commit(spent).await?;
+                }
             }
             Ok(())
         });
@@ -172,16 +109,7 @@ impl Rooms {
         signed: &SignedBlock,
     ) -> Result<Checked, WriteError> {
         let head = self.head(room_id).await?.ok_or(WriteError::NoSuchRoom)?;
-        let id = head
-            .state_event_id("m.room.third_party_invite", &signed.token)
-            .cloned();
-        let id = id.ok_or(Refusal::ThirdParty(ThirdPartyRefusal::UnknownToken))?;
-        let found = self.events(std::slice::from_ref(&id)).await?;
-        let invitation = found
-            .into_iter()
-            .flatten()
-            .next()
-            .ok_or(Refusal::ThirdParty(ThirdPartyRefusal::UnknownToken))?;
+        let invitation = self.invitation(&head, &signed.token).await?;
         let key = signed.verify(&invitation, mxid)?;
         if let Some(url) = &key.key_validity_url {
             let asked = self.shared.identity_servers.is_key_valid(url, &key.public_key);
@@ -192,7 +120,17 @@ impl Rooms {
         Ok(Checked { key })
     }
 
-    /// Appends the invite; `None`: the user has it already. `sender`: who must have invited the address; `None`: whoever.
+    /// What the room knows of a token. No other room's tokens count (security.md T08).
+    pub(super) async fn invitation(&self, head: &RoomHead, token: &str) -> Result<Arc<Event>, WriteError> {
+        let id = head.state_event_id("m.room.third_party_invite", token).cloned();
+        let id = id.ok_or(ThirdPartyRefusal::UnknownToken)?;
+        let found = self.events(std::slice::from_ref(&id)).await?;
+        let found = found.into_iter().flatten().next();
+        Ok(found.ok_or(ThirdPartyRefusal::UnknownToken)?)
+    }
+
+    /// Appends the invite, unless there is no need, and spends the token (security.md T10). `sender`: who must have invited
+    /// the address; `None`: whoever.
     pub(crate) async fn append_third_party_member(
         &self,
         transaction: &mut RoomTransaction,
@@ -200,7 +138,7 @@ impl Rooms {
         mxid: &UserId,
         signed: &SignedBlock,
         checked: &Checked,
-    ) -> Result<Option<Arc<Event>>, Attempt> {
+    ) -> Result<Accepted, Attempt> {
         let invitation = transaction
             .state_event("m.room.third_party_invite", &signed.token)
             .await?
@@ -216,36 +154,53 @@ impl Rooms {
         }
         match self.token_use(transaction, mxid, signed).await? {
             TokenUse::Fresh => {}
-            TokenUse::Done => return Ok(None),
+            TokenUse::Done => return Ok(Accepted::Before),
             TokenUse::Spent => return Err(ThirdPartyRefusal::Used.into()),
         }
         match transaction.head().membership(mxid) {
             MembershipState::Ban => return Err(Refusal::TargetBanned(mxid.to_owned()).into()),
-            MembershipState::Join => return Ok(None),
+            MembershipState::Join => {
+                spend(transaction, mxid, signed);
+                return Ok(Accepted::InRoom);
+            }
             _ => {}
         }
         if transaction.head().membership(&inviter) == MembershipState::Ban {
             return Err(ThirdPartyRefusal::InviterBanned.into());
         }
         self.expect_active(transaction, mxid).await?;
-        let token = (transaction.head().room_id.clone(), signed.token.clone());
-        transaction.batch.expect(&USED_INVITE_TOKENS, &token, None);
-        transaction
-            .batch
-            .put(&USED_INVITE_TOKENS, &token, &(mxid.to_owned(),));
+        spend(transaction, mxid, signed);
         let block = third_party_invite(&invitation, signed);
         let request = MembershipRequest::default();
-        let invited = self
-            .append_invite_with(
-                transaction,
-                &inviter,
-                mxid,
-                &request,
-                Directness::Ordinary,
-                Some(block),
-            )
+        let sender = &inviter;
+        self.append_invite_with(
+            transaction,
+            sender,
+            mxid,
+            &request,
+            Directness::Ordinary,
+            Some(block),
+        )
+        .await?;
+        Ok(Accepted::Invited)
+    }
+
+    /// Whoever comes in without the invitation that they show has used it all the same, or it would bring them back when
+    /// they are kicked (security.md T10). Nothing happens when it is not theirs.
+    pub(super) async fn spend_unneeded(
+        &self,
+        transaction: &mut RoomTransaction,
+        mxid: &UserId,
+        signed: &SignedBlock,
+    ) -> Result<(), Attempt> {
+        let invitation = transaction
+            .state_event("m.room.third_party_invite", &signed.token)
             .await?;
-        Ok(Some(invited))
+        let is_theirs = invitation.is_some_and(|invitation| signed.verify(&invitation, mxid).is_ok());
+        if is_theirs && matches!(self.token_use(transaction, mxid, signed).await?, TokenUse::Fresh) {
+            spend(transaction, mxid, signed);
+        }
+        Ok(())
     }
 
     async fn token_use(
@@ -284,14 +239,15 @@ impl Rooms {
             tracing::debug!(room = %room_id, %error, "a used invitation stays in the room");
         }
     }
+}
 
-    async fn accounts_user_is_active(&self, user: &UserId) -> Result<bool, WriteError> {
-        if !self.is_local(user) {
-            return Ok(false);
-        }
-        let user = self.shared.accounts.user(user).await?;
-        Ok(user.is_some_and(|user| !user.is_deactivated))
-    }
+/// One invitation, one user, once: of two commits that spend a token one fails.
+fn spend(transaction: &mut RoomTransaction, mxid: &UserId, signed: &SignedBlock) {
+    let token = (transaction.head().room_id.clone(), signed.token.clone());
+    transaction.batch.expect(&USED_INVITE_TOKENS, &token, None);
+    transaction
+        .batch
+        .put(&USED_INVITE_TOKENS, &token, &(mxid.to_owned(),));
 }
 
 /// The part of the member event that says by which invitation it came about.

@@ -2,22 +2,32 @@
 //! (`m.room.third_party_invite`) and an identity server keeps it until the address is somebody's.
 
 use gatehouse_events::NewEvent;
-use gatehouse_mail::Threepid;
+use gatehouse_mail::{Medium, Threepid};
 use ruma::{
     CanonicalJsonObject, CanonicalJsonValue, OwnedUserId, RoomId, UserId,
     events::{TimelineEventType, room::member::MembershipState},
+    third_party_invite::IdentityServerBase64PublicKey,
 };
 
 use super::{MembershipRequest, require_level};
 use crate::{
     RoomHead, Rooms,
-    identity_servers::{Asker, IdentityServerError, InviteFacts, StoreOutcome, StoredInvite},
+    identity_servers::{Asker, IdentityServerError, InviteFacts, InviteKey, StoreOutcome, StoredInvite},
     room_transaction::{Beside, RoomTransaction},
     write_error::{Attempt, Refusal, WriteError, attempt},
 };
 
 /// Keys of one invitation that the room remembers: one that lives long, one of its own, and room for a rotation.
 const MAX_KEYS: usize = 8;
+
+/// A token is a state key, which no more fits into (room versions, size limits).
+const MAX_TOKEN_BYTES: usize = 255;
+
+/// Any other text of an identity server: with as many keys as there may be, the event is far from too large.
+const MAX_TEXT_BYTES: usize = 2_048;
+
+/// An ed25519 key.
+const KEY_BYTES: usize = 32;
 
 /// An address to invite.
 #[derive(Debug, Clone)]
@@ -53,8 +63,7 @@ impl Rooms {
         room_id: &RoomId,
         invite: &AddressInvite,
     ) -> Result<(), WriteError> {
-        let head = self.head(room_id).await?.ok_or(WriteError::NoSuchRoom)?;
-        may_invite_addresses(&head, sender)?;
+        self.expect_may_invite_addresses(sender, room_id).await?;
         if let Some(owner) = self.owner_of(sender, invite).await? {
             return self.invite_owner(sender, &owner, room_id, invite).await;
         }
@@ -77,6 +86,16 @@ impl Rooms {
             },
             outcome => outcome,
         }
+    }
+
+    /// Refuses those who may not invite addresses into the room, as it is now.
+    pub async fn expect_may_invite_addresses(
+        &self,
+        sender: &UserId,
+        room_id: &RoomId,
+    ) -> Result<(), WriteError> {
+        let head = self.head(room_id).await?.ok_or(WriteError::NoSuchRoom)?;
+        Ok(may_invite_addresses(&head, sender)?)
     }
 
     async fn owner_of(
@@ -189,18 +208,10 @@ pub(crate) async fn clear_third_party_invite(
     Ok(true)
 }
 
-/// The content of `m.room.third_party_invite`. An address never stands in an event: a name that holds it is refused
-/// (security.md T20).
+/// The content of `m.room.third_party_invite`.
 fn content(address: &Threepid, stored: &StoredInvite) -> Result<CanonicalJsonObject, WriteError> {
-    let gives_away = stored
-        .display_name
-        .to_lowercase()
-        .contains(&address.address().to_lowercase());
-    let first = stored.public_keys.first().filter(|_| !gives_away);
-    let Some(first) = first.filter(|_| stored.public_keys.len() <= MAX_KEYS && !stored.token.is_empty())
-    else {
-        return Err(IdentityServerError::BadAnswer.into());
-    };
+    let first = stored.public_keys.first().filter(|_| is_sound(address, stored));
+    let first = first.ok_or(IdentityServerError::BadAnswer)?;
     let text = |text: &str| CanonicalJsonValue::String(text.to_owned());
     let keys = stored.public_keys.iter().map(|key| {
         CanonicalJsonValue::Object(CanonicalJsonObject::from([
@@ -219,8 +230,45 @@ fn content(address: &Threepid, stored: &StoredInvite) -> Result<CanonicalJsonObj
     ]))
 }
 
+/// Whether the room can keep what the identity server says: something to tell it by, keys that are keys, and nowhere the
+/// address, which never stands in an event (security.md T20, T21).
+fn is_sound(address: &Threepid, stored: &StoredInvite) -> bool {
+    let keys = &stored.public_keys;
+    let texts = keys
+        .iter()
+        .flat_map(|key| [&key.public_key, &key.key_validity_url])
+        .chain([&stored.display_name]);
+    let is_key = |key: &InviteKey| {
+        let decoded = IdentityServerBase64PublicKey(key.public_key.clone()).decode();
+        decoded.is_ok_and(|bytes| bytes.len() == KEY_BYTES)
+    };
+    (1..=MAX_TOKEN_BYTES).contains(&stored.token.len())
+        && (1..=MAX_KEYS).contains(&keys.len())
+        && keys.iter().all(is_key)
+        && texts
+            .chain([&stored.token])
+            .all(|text| text.len() <= MAX_TEXT_BYTES && !gives_away(text, address))
+}
+
+/// Whether a text has the address in it, be it spelled in another way.
+fn gives_away(text: &str, address: &Threepid) -> bool {
+    let address = match address.medium() {
+        Medium::Email => address.address().to_lowercase(),
+        Medium::Msisdn => address.address().to_owned(),
+    };
+    let text = text.to_lowercase().replace("%40", "@");
+    // A number is one however it is grouped.
+    let grouped = |c: &char| !(c.is_whitespace() || matches!(c, '-' | '.' | '(' | ')' | '/'));
+    text.contains(&address)
+        || text
+            .chars()
+            .filter(grouped)
+            .collect::<String>()
+            .contains(&address)
+}
+
 /// Why the sender may not invite addresses (authorisation rules, `m.room.third_party_invite`).
-fn may_invite_addresses(head: &RoomHead, sender: &UserId) -> Result<(), Refusal> {
+pub(crate) fn may_invite_addresses(head: &RoomHead, sender: &UserId) -> Result<(), Refusal> {
     match head.membership(sender) {
         MembershipState::Join => {}
         MembershipState::Ban => return Err(Refusal::Banned),

@@ -76,6 +76,8 @@ impl Rooms {
         if let Some((signed, checked)) = &invitation {
             self.append_third_party_member(&mut transaction, None, user, signed, checked)
                 .await?;
+        } else if let Some(signed) = &join.third_party_signed {
+            self.spend_unneeded(&mut transaction, user, signed).await?;
         }
         let head = transaction.head();
         match head.membership(user) {

@@ -114,7 +114,7 @@ impl World {
 
     async fn join_with(&self, user: &UserId, block: Value) -> Result<(), WriteError> {
         let join = Join {
-            third_party_signed: Some(signed(block)),
+            third_party_signed: Some(signed(&block)),
             ..Join::default()
         };
         self.rooms.join(user, &self.room, &join).await
@@ -146,7 +146,7 @@ impl World {
     }
 }
 
-fn signed(block: Value) -> SignedBlock {
+fn signed(block: &Value) -> SignedBlock {
     SignedBlock::read(content(&block.to_string())).unwrap()
 }
 
