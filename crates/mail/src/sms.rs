@@ -103,6 +103,9 @@ impl SmsCarrier {
                 401 | 403 => Err(DeliveryError::Later("the gateway does not accept the secret")),
                 _ => Err(DeliveryError::Later("the gateway does not take it now")),
             },
+            Err(OutboundError::InvalidUrl | OutboundError::SchemeRefused) => {
+                Err(DeliveryError::Later("the gateway's URL is not valid"))
+            }
             Err(OutboundError::TimedOut) => Err(DeliveryError::Later("the gateway takes too long")),
             Err(OutboundError::Tls) => Err(DeliveryError::Later("the gateway's certificate is not good")),
             Err(OutboundError::Denied) => Err(DeliveryError::Later(
