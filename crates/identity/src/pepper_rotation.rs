@@ -74,7 +74,7 @@ impl Identity {
         Ok(self.store().lease(LEASE).await?)
     }
 
-    async fn rotate_under(&self, lease: &Lease) -> Result<(), Unavailable> {
+    pub(crate) async fn rotate_under(&self, lease: &Lease) -> Result<(), Unavailable> {
         let peppers = self.peppers().await?;
         let (peppers, next) = match peppers.next.clone() {
             Some(next) => (peppers, next),
@@ -85,9 +85,15 @@ impl Identity {
             check(lease)?;
             match self.rehash_page(&peppers, &next, page).await? {
                 Page::Done => page = PAGE,
-                Page::Changed if page == SMALLEST_PAGE => tokio::task::yield_now().await,
-                Page::Changed => page = (page / 4).max(SMALLEST_PAGE),
                 Page::Last => return Ok(()),
+                Page::Changed => {
+                    // Somebody else rotates: the lease was lost, and nobody has told us yet.
+                    if self.peppers().await? != peppers {
+                        return Err(Unavailable::Contended);
+                    }
+                    page = (page / 4).max(SMALLEST_PAGE);
+                    tokio::task::yield_now().await;
+                }
             }
         }
     }
@@ -122,6 +128,7 @@ impl Identity {
         let rows = self.scan(&ASSOCIATIONS, &range, size).await?;
         let mut batch = Batch::new();
         batch.expect(&REHASHED, &mark, done.as_ref());
+        batch.expect(&PEPPER, &PEPPER_KEY, Some(peppers));
         for (key, row) in &rows {
             batch.expect(&ASSOCIATIONS, key, Some(row));
             let (medium, address) = key;
@@ -163,7 +170,6 @@ impl Identity {
                 retired: false,
             }),
         };
-        batch.expect(&PEPPER, &PEPPER_KEY, Some(peppers));
         batch.put(&PEPPER, &PEPPER_KEY, &after);
         Ok(self.commit(batch).await?.is_some())
     }
@@ -224,7 +230,7 @@ impl Identity {
 /// What became of a page.
 enum Page {
     Done,
-    /// An association in it changed meanwhile; nothing was written.
+    /// An association in it, or the peppers, changed meanwhile; nothing was written.
     Changed,
     /// There are no more, and the next pepper is the current one.
     Last,

@@ -5,11 +5,13 @@ use std::{
     time::Duration,
 };
 
-use gatehouse_store::{Range, memory::Held};
+use gatehouse_store::{Range, backend::Lease, memory::Held};
 use proptest::prelude::*;
 
 use super::{House, bind, house, id, owners_by};
-use crate::{Identity, LookupError, LookupRequest, RotatePepperError, lookup::SHA256, tables::HASHES};
+use crate::{
+    Identity, LookupError, LookupRequest, RotatePepperError, Unavailable, lookup::SHA256, tables::HASHES,
+};
 
 pub(super) const GRACE: Duration = Duration::from_mins(10);
 
@@ -105,6 +107,26 @@ async fn one_node_rotates_at_a_time() {
     house.backend.release_commits();
     first.await.unwrap();
     house.identity.rotate_pepper().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_node_that_has_lost_its_lease_without_knowing_stops() {
+    let house = house();
+    house.bind(&address(0), Some(&id("u"))).await;
+    let (one, other) = (Lease::new(()), Lease::new(()));
+    let mut rotation = Box::pin(house.identity.rotate_under(&one));
+    let announcement = held(&house, rotation.as_mut()).unwrap();
+    house.backend.commit_held(announcement);
+    let page = held(&house, rotation.as_mut()).unwrap();
+    house.identity.rotate_under(&other).await.unwrap();
+    house.backend.commit_held(page);
+    let outcome = tokio::time::timeout(Duration::from_secs(10), rotation).await;
+    let outcome = outcome.expect("it does not go on for ever");
+    assert!(matches!(outcome, Err(Unavailable::Contended)), "{outcome:?}");
+    assert_eq!(
+        generations(&house.identity).await,
+        BTreeMap::from([(0, 1), (1, 1)])
+    );
 }
 
 #[tokio::test]
