@@ -134,7 +134,7 @@ async fn delete_3pid_from_account(
         .delete_threepid(&requester.user_id, &threepid, id_server)
         .await?;
     let unbound = api.identity_client.unbind_now(&requester.user_id).await;
-    unbind_result(unbound.map_err(errors::identity_client)?)
+    Ok(unbind_result(unbound.map_err(errors::identity_client)?))
 }
 
 /// `POST /_matrix/client/v3/account/3pid/bind`
@@ -164,13 +164,13 @@ async fn unbind_3pid_from_account(
         Some(id_server) => client.unbind(user, &threepid, id_server).await,
         None => client.unbind_everywhere(user, &threepid).await,
     };
-    unbind_result(unbound.map_err(errors::identity_client)?)
+    Ok(unbind_result(unbound.map_err(errors::identity_client)?))
 }
 
 /// What a client is told of an unbinding.
-fn unbind_result(unbound: bool) -> Result<Json<Value>, ApiError> {
+fn unbind_result(unbound: bool) -> Json<Value> {
     let result = if unbound { "success" } else { "no-support" };
-    Ok(Json(json!({ "id_server_unbind_result": result })))
+    Json(json!({ "id_server_unbind_result": result }))
 }
 
 /// A session at an identity server.

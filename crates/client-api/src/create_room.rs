@@ -115,9 +115,7 @@ async fn create(
     }
     limits::message(api, requester)?;
     limits::invites_of_new_room(api, requester, &request.invite)?;
-    for invite in &request.invite_3pid {
-        limits::invite_by_address(api, requester, None, &invite.address)?;
-    }
+    limits::address_invites_of_new_room(api, requester, &request.invite_3pid)?;
     let creator = &requester.user_id;
     let hook = |room_id: &RoomId, batch: &mut Batch| {
         if let Some(alias) = &request.alias {
@@ -206,8 +204,16 @@ fn invited(ids: Vec<String>) -> Result<Vec<OwnedUserId>, ApiError> {
     Ok(users)
 }
 
+/// Each address once, in the order given.
 fn by_address(invites: &[Invite3pid]) -> Result<Vec<AddressInvite>, ApiError> {
-    invites.iter().map(address_invite).collect()
+    let mut addresses: Vec<AddressInvite> = Vec::with_capacity(invites.len());
+    for invite in invites {
+        let invite = address_invite(invite)?;
+        if !addresses.iter().any(|known| known.address == invite.address) {
+            addresses.push(invite);
+        }
+    }
+    Ok(addresses)
 }
 
 fn object(fields: Option<Map<String, Value>>) -> Result<CanonicalJsonObject, ApiError> {

@@ -16,11 +16,10 @@ pub(crate) fn write(error: WriteError) -> ApiError {
     let message = error.to_string();
     let bad_request = |errcode| ApiError::new(StatusCode::BAD_REQUEST, errcode, message.clone());
     match error {
-        WriteError::Refused(_) => ApiError::forbidden(message),
+        WriteError::Refused(_) | WriteError::Remote(RemoteError::Refused) => ApiError::forbidden(message),
         WriteError::NoSuchRoom | WriteError::NoSuchEvent | WriteError::Remote(RemoteError::Unreachable) => {
             ApiError::not_found(message)
         }
-        WriteError::Remote(RemoteError::Refused) => ApiError::forbidden(message),
         WriteError::InviteBlocked(_) => ApiError::new(StatusCode::FORBIDDEN, "M_INVITE_BLOCKED", message),
         WriteError::GuestsForbidden => ApiError::guest_access_forbidden(message),
         WriteError::UnsupportedByVersion(_) | WriteError::UnknownRoomVersion(_) => {
@@ -32,13 +31,13 @@ pub(crate) fn write(error: WriteError) -> ApiError {
         WriteError::StillInRoom => ApiError::unknown(message),
         WriteError::TooLarge(_) => ApiError::too_large(message),
         WriteError::Contended => ApiError::unavailable(message),
-        WriteError::IdentityServer(error) => identity_server(error),
+        WriteError::IdentityServer(error) => identity_server(&error),
         WriteError::Store(error) => error.into(),
     }
 }
 
 /// Of asking an identity server. Its own words and statuses never reach a client (security.md W12).
-pub(crate) fn identity_server(error: IdentityServerError) -> ApiError {
+pub(crate) fn identity_server(error: &IdentityServerError) -> ApiError {
     let message = error.to_string();
     let new = |status, errcode| ApiError::new(status, errcode, message.clone());
     match error {
@@ -54,11 +53,15 @@ pub(crate) fn identity_server(error: IdentityServerError) -> ApiError {
         IdentityServerError::Unreachable | IdentityServerError::BadAnswer => {
             new(StatusCode::BAD_GATEWAY, "M_UNKNOWN")
         }
-        IdentityServerError::Unavailable(_) => ApiError::unavailable(message),
+        IdentityServerError::Unavailable(detail) => {
+            tracing::error!(%detail, "an identity server could not be asked");
+            ApiError::unavailable(message)
+        }
     }
 }
 
 /// Of asking an identity server about an address of one's own.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(crate) fn identity_client(error: IdentityClientError) -> ApiError {
     let message = error.to_string();
     let new = |status, errcode| ApiError::new(status, errcode, message.clone());

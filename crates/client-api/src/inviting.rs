@@ -68,15 +68,21 @@ async fn invite_by_3pid(
 ) -> Result<(), ApiError> {
     require_address(body)?;
     let invite = address_invite(&typed(body)?)?;
-    limits::invite_by_address(api, requester, Some(room_id), &invite.address)?;
-    let invited = api
-        .rooms
-        .invite_by_address(&requester.user_id, room_id, &invite)
-        .await;
-    invited.map_err(|error| match error {
+    let sender = &requester.user_id;
+    // First, so that nobody uses up what others may do in their rooms.
+    let may = api.rooms.expect_may_invite_addresses(sender, room_id).await;
+    may.map_err(not_inviting)?;
+    limits::invite_by_address(api, requester, room_id, &invite.address)?;
+    let invited = api.rooms.invite_by_address(sender, room_id, &invite).await;
+    invited.map_err(not_inviting)
+}
+
+/// Who is not in a room is told the same whether it exists or not.
+fn not_inviting(error: WriteError) -> ApiError {
+    match error {
         WriteError::NoSuchRoom => errors::write(Refusal::InviterNotInRoom.into()),
         error => errors::write(error),
-    })
+    }
 }
 
 /// An address to invite, as clients name it.

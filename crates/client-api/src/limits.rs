@@ -2,6 +2,7 @@
 
 use gatehouse_http::{ApiError, ClientAddress, Limit, Requester};
 use gatehouse_mail::Threepid;
+use gatehouse_rooms::AddressInvite;
 use ruma::{OwnedUserId, RoomId, UserId};
 
 use crate::ClientApi;
@@ -81,22 +82,37 @@ pub(crate) fn invites_of_new_room(
     Ok(())
 }
 
-/// One invite by address (security.md T04). Asked before any identity server is.
+/// One invite by address (security.md T04), of somebody who may. Asked before any identity server is.
 pub(crate) fn invite_by_address(
     api: &ClientApi,
     requester: &Requester,
-    room_id: Option<&RoomId>,
+    room_id: &RoomId,
     address: &Threepid,
 ) -> Result<(), ApiError> {
     let limits = &api.http.rate_limits;
-    let address = format!("{} {}", address.medium().as_str(), address.address());
+    let address = threepid(address);
     limits.peek(Limit::ThirdPartyInvitesPerAddress, &address)?;
-    if let Some(room_id) = room_id {
-        limits.peek(Limit::ThirdPartyInvitesPerRoom, room_id.as_str())?;
-    }
+    limits.peek(Limit::ThirdPartyInvitesPerRoom, room_id.as_str())?;
     limits.check(Limit::ThirdPartyInvites, requester.user_id.as_str())?;
-    if let Some(room_id) = room_id {
-        limits.check(Limit::ThirdPartyInvitesPerRoom, room_id.as_str())?;
-    }
+    limits.check(Limit::ThirdPartyInvitesPerRoom, room_id.as_str())?;
     limits.check(Limit::ThirdPartyInvitesPerAddress, &address)
+}
+
+/// All invites by address of a new room, as a whole and before there is a room (T03, T04).
+pub(crate) fn address_invites_of_new_room(
+    api: &ClientApi,
+    requester: &Requester,
+    invites: &[AddressInvite],
+) -> Result<(), ApiError> {
+    let limits = &api.http.rate_limits;
+    let addresses: Vec<_> = invites.iter().map(|invite| threepid(&invite.address)).collect();
+    for address in &addresses {
+        limits.peek(Limit::ThirdPartyInvitesPerAddress, address)?;
+    }
+    let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+    limits.check_many(Limit::ThirdPartyInvites, requester.user_id.as_str(), count)?;
+    for address in &addresses {
+        limits.check(Limit::ThirdPartyInvitesPerAddress, address)?;
+    }
+    Ok(())
 }

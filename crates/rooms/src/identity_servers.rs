@@ -105,8 +105,8 @@ pub enum IdentityServerError {
     /// What it says makes no sense. 502 `M_UNKNOWN`.
     #[error("The identity server's answer makes no sense. Tell its administrators, or choose another.")]
     BadAnswer,
-    /// This server cannot.
-    #[error("{0}")]
+    /// This server cannot; the log may say why.
+    #[error("The server cannot do this now; try again later.")]
     Unavailable(String),
 }
 
