@@ -7,6 +7,10 @@ mod account_deactivation;
 #[cfg(test)]
 mod account_moderation;
 #[cfg(test)]
+mod addresses;
+#[cfg(test)]
+mod administrative_contact;
+#[cfg(test)]
 mod banning;
 #[cfg(test)]
 mod capabilities;
@@ -40,6 +44,8 @@ mod list_public_rooms;
 mod login;
 #[cfg(test)]
 mod logout;
+#[cfg(test)]
+mod mail;
 #[cfg(test)]
 mod message_pagination;
 #[cfg(test)]
