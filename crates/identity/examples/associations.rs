@@ -1,6 +1,7 @@
-//! Measures lookups and the rotation of the pepper, with many associations in the embedded store.
+//! Measures lookups and the rotation of the pepper, with many associations in the embedded store or, with
+//! `postgresql`, in a throw-away database.
 //!
-//! `cargo run --release -p gatehouse-identity --example associations -- [ASSOCIATIONS] [DIRECTORY]`
+//! `cargo run --release -p gatehouse-identity --example associations -- [ASSOCIATIONS] [DIRECTORY | postgresql]`
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -10,7 +11,7 @@
 )]
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -27,6 +28,8 @@ use gatehouse_identity::{
 use gatehouse_mail::{Carriers, Outbox, OutboxConfig, Templates};
 use gatehouse_store::{Batch, Store, Table, json_value};
 use gatehouse_store_embedded::{EmbeddedBackend, EmbeddedConfig};
+use gatehouse_store_postgres::{PostgresBackend, PostgresConfig};
+use gatehouse_test_postgres::Cluster;
 use ruma::{OwnedServerName, OwnedUserId, ServerName, UserId, server_name, user_id};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -50,11 +53,21 @@ const LOOKUPS: usize = 20;
 async fn main() {
     let mut arguments = std::env::args().skip(1);
     let count = arguments.next().map_or(1_000_000, |text| text.parse().unwrap());
-    let folder = arguments.next().map_or_else(
-        || std::env::temp_dir().join(format!("gatehouse-associations-{}", std::process::id())),
-        PathBuf::from,
-    );
-    let store = open(&folder);
+    let place = match arguments.next() {
+        Some(word) if word == "postgresql" => Place::database().await,
+        Some(folder) => Place::Folder(folder.into()),
+        None => {
+            Place::Folder(std::env::temp_dir().join(format!("gatehouse-associations-{}", std::process::id())))
+        }
+    };
+    measure(&place, count).await;
+    if let Place::Folder(folder) = place {
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}
+
+async fn measure(place: &Place, count: usize) {
+    let store = place.open().await;
     let began = Instant::now();
     fill(&store, count).await;
     println!(
@@ -78,19 +91,45 @@ async fn main() {
     .await;
     store.close().await.unwrap();
     drop((identity, store));
-    let store = open(&folder);
+    let store = place.open().await;
     let identity = self::identity(&store);
     measure_lookups(&identity, "lookup after a restart, all found", |number| {
         address(number * 89 % count)
     })
     .await;
     store.close().await.unwrap();
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
-fn open(folder: &Path) -> Store {
-    let backend = EmbeddedBackend::open(folder, &EmbeddedConfig::default()).unwrap();
-    Store::new(Arc::new(backend))
+/// Where the data is.
+enum Place {
+    Folder(PathBuf),
+    Database { url: String, _cluster: Arc<Cluster> },
+}
+
+impl Place {
+    async fn database() -> Self {
+        let cluster = tokio::task::spawn_blocking(Cluster::shared)
+            .await
+            .unwrap()
+            .unwrap();
+        Self::Database {
+            url: cluster.database().await.unwrap(),
+            _cluster: cluster,
+        }
+    }
+
+    async fn open(&self) -> Store {
+        match self {
+            Self::Folder(folder) => {
+                let backend = EmbeddedBackend::open(folder, &EmbeddedConfig::default()).unwrap();
+                Store::new(Arc::new(backend))
+            }
+            Self::Database { url, .. } => {
+                let config = PostgresConfig { pool_size: 10 };
+                Store::new(Arc::new(PostgresBackend::connect(url, &config).await.unwrap()))
+            }
+        }
+    }
 }
 
 fn identity(store: &Store) -> Identity {
