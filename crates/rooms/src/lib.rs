@@ -62,7 +62,7 @@ pub use self::{
     remote_servers::{NoFederation, RemoteServers},
     room_transaction::Transaction,
     room_view::{AsOf, RoomView},
-    rooms::Rooms,
+    rooms::{Rooms, WeakRooms},
     stored::{StoredEvent, TimelineRows},
     tables::MemberCounts,
     write_error::{Refusal, ThirdPartyRefusal, WriteError},

@@ -1,6 +1,6 @@
 //! The engine's handle.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use gatehouse_accounts::Accounts;
 use gatehouse_events::{Clock, EventBuilder, RoomVersion, SigningKey};
@@ -62,6 +62,14 @@ impl Rooms {
         }
     }
 
+    /// A handle that does not keep the engine alive, for those whom the engine itself asks.
+    pub fn downgrade(&self) -> WeakRooms {
+        WeakRooms {
+            store: self.store.clone(),
+            shared: Arc::downgrade(&self.shared),
+        }
+    }
+
     /// This server's name.
     pub fn server_name(&self) -> &ServerName {
         &self.shared.server_name
@@ -88,6 +96,23 @@ impl Rooms {
             server_name: self.server_name(),
             key: &self.shared.key,
         }
+    }
+}
+
+/// A [`Rooms`] that may be gone.
+#[derive(Clone)]
+pub struct WeakRooms {
+    store: Store,
+    shared: Weak<Shared>,
+}
+
+impl WeakRooms {
+    /// The engine, unless it is gone.
+    pub fn upgrade(&self) -> Option<Rooms> {
+        Some(Rooms {
+            store: self.store.clone(),
+            shared: self.shared.upgrade()?,
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use gatehouse_accounts::Accounts;
 use gatehouse_events::json::canonical_object;
 use gatehouse_federation::{Federation, FederationError, ReceivedRequest, VerifyError};
 use gatehouse_identity::{HomeserverError, Homeservers, SignedRequest};
-use gatehouse_rooms::{BoundAddress, Rooms};
+use gatehouse_rooms::{BoundAddress, Rooms, WeakRooms};
 use ruma::{OwnedServerName, OwnedUserId, ServerName};
 use serde_json::Value;
 
@@ -17,8 +17,8 @@ pub(crate) struct AllHomeservers {
     federation: Federation,
     /// The identity service's own name, for which requests are signed.
     identity_name: String,
-    /// Made after the identity service, which it asks in turn.
-    rooms: OnceLock<Rooms>,
+    /// Made after the identity service, which it asks in turn: so neither keeps the other alive.
+    rooms: OnceLock<WeakRooms>,
 }
 
 impl AllHomeservers {
@@ -32,9 +32,9 @@ impl AllHomeservers {
     }
 
     /// From now on invitations for users of this server are delivered.
-    pub(crate) fn have(&self, rooms: Rooms) {
+    pub(crate) fn have(&self, rooms: &Rooms) {
         // Set once, when the server is put together.
-        _ = self.rooms.set(rooms);
+        _ = self.rooms.set(rooms.downgrade());
     }
 
     async fn openid(&self, server: &ServerName, token: &str) -> Result<OwnedUserId, HomeserverError> {
@@ -53,7 +53,8 @@ impl AllHomeservers {
         let rooms = self
             .rooms
             .get()
-            .ok_or_else(|| HomeserverError::Later("the server is starting".to_owned()))?;
+            .and_then(WeakRooms::upgrade)
+            .ok_or_else(|| HomeserverError::Later("the server is starting or stopping".to_owned()))?;
         let bound = body
             .as_object()
             .and_then(|body| canonical_object(body.clone()).ok())

@@ -41,10 +41,15 @@ pub(crate) fn names(config: &Config) -> Vec<String> {
 pub(crate) fn settings(config: &Config) -> Result<IdentityConfig, StartError> {
     let service = &config.identity_service;
     let base_url = base_url(config);
-    let name = service.server_name.as_deref().or_else(|| authority(&base_url));
-    let name = name.unwrap_or(config.server_name.as_str());
-    let server_name =
-        OwnedServerName::try_from(name).map_err(|_| StartError::IdentityName(name.to_owned()))?;
+    let server_name = match service.server_name.as_deref() {
+        Some(name) => {
+            OwnedServerName::try_from(name).map_err(|_| StartError::IdentityName(name.to_owned()))?
+        }
+        // One that listens at a unix socket has no host until it is told its public address.
+        None => authority(&base_url)
+            .and_then(|host| OwnedServerName::try_from(host).ok())
+            .map_or_else(|| own_name(config), Ok)?,
+    };
     let mut settings = IdentityConfig::new(server_name, base_url);
     settings.pages_base_url = pages_base_url(config);
     settings.next_link_hosts.clone_from(&service.next_link_hosts);
@@ -70,6 +75,11 @@ pub(crate) fn settings(config: &Config) -> Result<IdentityConfig, StartError> {
         .collect();
     settings.rates = rates(config);
     Ok(settings)
+}
+
+fn own_name(config: &Config) -> Result<OwnedServerName, StartError> {
+    OwnedServerName::try_from(config.server_name.as_str())
+        .map_err(|_| StartError::ServerName(config.server_name.clone()))
 }
 
 /// Where the pages are: with the homeserver, whoever runs the identity service.

@@ -152,7 +152,7 @@ pub(crate) async fn open_watched(
         rooms_config(config)?,
         clock.clone(),
     );
-    identities.homeservers.have(rooms.clone());
+    identities.homeservers.have(&rooms);
     let directory_config = gatehouse_directory::Config {
         public_without_auth: config.room_directory.public_without_auth,
         anyone_may_publish: config.room_directory.anyone_may_publish,

@@ -7,6 +7,7 @@
 //! Read in this order: [`server`], [`user`], [`answer`].
 
 pub mod answer;
+pub mod http;
 pub mod server;
 pub mod user;
 

@@ -90,10 +90,7 @@ impl TestServer {
             running: None,
             config,
             clock: Clock::manual(BEGINNING_MS),
-            http: reqwest::Client::builder()
-                .no_proxy()
-                .timeout(Duration::from_mins(1))
-                .build()?,
+            http: crate::http::client().timeout(Duration::from_mins(1)).build()?,
             base: String::new(),
             names: AtomicUsize::new(0),
             _dir: dir,
@@ -150,6 +147,11 @@ impl TestServer {
     /// A request without a token.
     pub async fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
         crate::answer::send(&self.http, &self.base, method, path, None, body).await
+    }
+
+    /// A request with this token, which need not be one of the homeserver's.
+    pub async fn request_with(&self, token: &str, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        crate::answer::send(&self.http, &self.base, method, path, Some(token), body).await
     }
 
     /// A new user of this name and one of their devices. The password is `password of NAME`.

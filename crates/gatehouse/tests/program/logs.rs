@@ -106,8 +106,7 @@ async fn t32_no_token_and_no_password_is_ever_logged_whatever_the_level() {
 
 /// Once more over HTTP/2, whose frames have a log of their own.
 async fn over_http2(url: &str, token: &str) {
-    let client = reqwest::Client::builder()
-        .no_proxy()
+    let client = gatehouse_testkit::http::client()
         .http2_prior_knowledge()
         .build()
         .unwrap();

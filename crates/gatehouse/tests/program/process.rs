@@ -193,7 +193,7 @@ pub(crate) async fn request(
     token: Option<&str>,
     body: Option<Value>,
 ) -> reqwest::Result<(u16, Value)> {
-    let client = reqwest::Client::builder().no_proxy().build()?;
+    let client = gatehouse_testkit::http::client().build()?;
     let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
     let mut request = client.request(method, format!("{url}{path}"));
     if let Some(token) = token {

@@ -86,6 +86,7 @@ mod space_hierarchy;
 mod sync;
 #[cfg(test)]
 mod tags;
+mod third_party_membership;
 #[cfg(test)]
 mod uia;
 #[cfg(test)]

@@ -18,8 +18,7 @@ const VERSIONS: &[u8] = b"GET /_matrix/client/versions HTTP/1.1\r\nHost: a\r\nCo
 async fn many_requests_share_a_connection_of_http_2() {
     let server = started().await;
     let alice = server.user("alice").await;
-    let client = reqwest::Client::builder()
-        .no_proxy()
+    let client = gatehouse_testkit::http::client()
         .http2_prior_knowledge()
         .build()
         .unwrap();
