@@ -6,6 +6,7 @@ use axum::Router;
 use gatehouse_admin_api::AdminApi;
 use gatehouse_client_api::{ClientApi, ClientApiConfig, Contact, Support};
 use gatehouse_events::Clock;
+use gatehouse_federation_api::FederationApi;
 use gatehouse_http::{
     Address, Envelope, HttpContext, Limit, Listener, Metrics, Rate, RateLimitConfig, RateLimits, TlsFiles,
     serve,
@@ -130,6 +131,7 @@ struct Routers {
     metrics: Router,
     health: Router,
     identity: Option<Router>,
+    federation: Option<Router>,
 }
 
 impl Routers {
@@ -153,6 +155,13 @@ impl Routers {
             admin: gatehouse_admin_api::router(admin),
             metrics: gatehouse_admin_api::metrics_router(Arc::clone(&http.metrics)),
             health: gatehouse_admin_api::health_router(engines.store.clone()),
+            federation: config.federation.enabled.then(|| {
+                gatehouse_federation_api::router(FederationApi {
+                    http: http.clone(),
+                    federation: engines.federation.clone(),
+                    rooms: engines.rooms.clone(),
+                })
+            }),
             identity: engines.identity.clone().map(|identity| {
                 gatehouse_identity_api::router(IdentityApi {
                     identity,
@@ -167,6 +176,13 @@ impl Routers {
         let mut router = self.health.clone();
         if apis.contains(&Api::Client) {
             router = router.merge(self.client.clone());
+        }
+        if let Some(federation) = self
+            .federation
+            .clone()
+            .filter(|_| apis.contains(&Api::Federation))
+        {
+            router = router.merge(federation);
         }
         if let Some(identity) = self.identity.clone().filter(|_| apis.contains(&Api::Identity)) {
             router = router.merge(identity);

@@ -5,7 +5,20 @@ use std::time::Duration;
 use gatehouse_testkit::{rate, started};
 use serde_json::{Value, json};
 
-use crate::mail::{mailed, mailed_with, password};
+use crate::mail::{Mailed, mailed, mailed_with, password};
+
+/// The bundled identity server, as clients name it.
+const BUNDLED: &str = "matrix.test.example";
+
+/// A session at the bundled identity server, in which the address was proven as clients of 2016 have it done.
+async fn proven_there(mailed: &Mailed, email: &str) -> Value {
+    let body = json!({ "client_secret": "there", "email": email, "send_attempt": 1 });
+    let path = "/_matrix/identity/api/v1/validate/email/requestToken";
+    let answer = mailed.server.request("POST", path, Some(&body)).await.ok();
+    let link = mailed.link_to(email).await;
+    assert_eq!(mailed.server.request("GET", &link, None).await.status, 200);
+    json!({ "sid": answer["sid"], "client_secret": "there", "id_server": BUNDLED })
+}
 
 #[tokio::test]
 async fn an_address_is_proven_added_listed_and_deleted() {
@@ -32,7 +45,8 @@ async fn the_deprecated_way_adds_what_was_proven_here() {
     let alice = mailed.server.user("alice").await;
     let sid = mailed.proven("account/3pid", "a@example.org", "secret").await;
     let creds = |secret: &str| json!({ "three_pid_creds": { "sid": sid, "client_secret": secret, "id_server": "id.example" } });
-    let wrong = alice.post("/account/3pid", creds("other")).await;
+    let wrong = json!({ "three_pid_creds": { "sid": sid, "client_secret": "other" } });
+    let wrong = alice.post("/account/3pid", wrong).await;
     wrong.refused(403, "M_THREEPID_AUTH_FAILED");
     alice.post("/account/3pid", creds("secret")).await.ok();
     assert_eq!(
@@ -245,4 +259,73 @@ async fn links_that_do_not_work_say_so() {
     let (status, page) = mailed.follow(&link).await;
     assert_eq!(status, 400);
     assert!(page.contains("no longer in force"), "{page}");
+}
+
+#[tokio::test]
+async fn the_deprecated_way_adds_what_was_proven_to_a_server_that_the_operator_named_and_to_no_other() {
+    let mailed = mailed().await;
+    let alice = mailed.server.user("alice").await;
+    let creds = proven_there(&mailed, "a@example.org").await;
+    let mut elsewhere = creds.clone();
+    elsewhere["id_server"] = json!("id.example.org");
+    let refused = alice
+        .post("/account/3pid", json!({ "three_pid_creds": elsewhere }))
+        .await;
+    refused.refused(403, "M_SERVER_NOT_TRUSTED");
+    let mut wrong = creds.clone();
+    wrong["client_secret"] = json!("other");
+    let refused = alice
+        .post("/account/3pid", json!({ "three_pid_creds": wrong }))
+        .await;
+    assert!(
+        (400..500).contains(&refused.status),
+        "{} {}",
+        refused.status,
+        refused.body
+    );
+    assert_eq!(alice.get("/account/3pid").await.ok(), json!({ "threepids": [] }));
+    alice
+        .post("/account/3pid", json!({ "three_pid_creds": creds }))
+        .await
+        .ok();
+    assert_eq!(
+        alice.get("/account/3pid").await.ok()["threepids"][0]["address"],
+        "a@example.org"
+    );
+}
+
+#[tokio::test]
+async fn what_is_deleted_is_unbound_where_it_was_bound() {
+    let mailed = mailed().await;
+    let alice = mailed.server.user("alice").await;
+    mailed.add(&alice, "a@example.org").await;
+    let delete = json!({ "medium": "email", "address": "a@example.org" });
+    let never_bound = alice.post("/account/3pid/delete", delete.clone()).await.ok();
+    assert_eq!(never_bound["id_server_unbind_result"], "no-support");
+    let creds = proven_there(&mailed, "a@example.org").await;
+    alice.post("/account/3pid/bind", creds).await.ok();
+    let looked_up = async || {
+        let path = "/_matrix/identity/api/v1/lookup?medium=email&address=a@example.org";
+        mailed.server.request("GET", path, None).await.ok()["mxid"].clone()
+    };
+    assert_eq!(looked_up().await, alice.id);
+    let unbound = alice.post("/account/3pid/delete", delete).await.ok();
+    assert_eq!(unbound["id_server_unbind_result"], "success");
+    assert_eq!(looked_up().await, Value::Null);
+}
+
+#[tokio::test]
+async fn w16_whoever_is_gone_is_unbound() {
+    let mailed = mailed().await;
+    let alice = mailed.server.user("alice").await;
+    let creds = proven_there(&mailed, "a@example.org").await;
+    alice.post("/account/3pid/bind", creds).await.ok();
+    let gone = alice
+        .post("/account/deactivate", json!({ "auth": password(&alice) }))
+        .await
+        .ok();
+    assert_eq!(gone["id_server_unbind_result"], "success");
+    let path = "/_matrix/identity/api/v1/lookup?medium=email&address=a@example.org";
+    let found = mailed.server.request("GET", path, None).await.ok();
+    assert_eq!(found["mxid"], Value::Null);
 }
