@@ -37,6 +37,7 @@ pub mod register_invited;
 pub mod registration;
 mod registration_flows;
 pub mod registration_tokens;
+mod remembered_registration;
 pub mod replaced_rooms;
 pub mod request_validation;
 mod secret;

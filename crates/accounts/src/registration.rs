@@ -3,13 +3,19 @@
 use gatehouse_mail::Threepid;
 use gatehouse_store::Batch;
 use ruma::{OwnedUserId, UserId};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::{
     Accounts, DeviceRequest, LoggedIn, LoginError, NewDeviceError, PasswordError, Secret, ThreepidError,
-    UiaError, UiaRequest, Unavailable, UsernameError, ValidatedError, accounts::ATTEMPTS,
-    passwords::check_new_password, random, tables::USERS, user_interactive::Proof, users::UserRow,
+    UiaError, UiaRequest, Unavailable, UsernameError, ValidatedError,
+    accounts::ATTEMPTS,
+    passwords::check_new_password,
+    random,
+    remembered_registration::{Recalled, remember},
+    tables::USERS,
+    user_interactive::Proof,
+    users::UserRow,
 };
 
 /// How many digits the localpart of somebody has who asks for none.
@@ -143,14 +149,6 @@ struct Candidate<'a> {
 pub(crate) struct Invited<'a> {
     pub(crate) threepid: &'a Threepid,
     pub(crate) validated_ms: u64,
-}
-
-/// A registration request, and what the session remembers of it.
-struct Recalled {
-    request: RegistrationRequest,
-    hash: Option<String>,
-    /// Whether the guest's token was checked when the request came first.
-    is_guest: bool,
 }
 
 impl Accounts {
@@ -311,44 +309,6 @@ impl Accounts {
             .await?)
     }
 
-    /// The request, or the one that the session remembers when this brings nothing but `auth`.
-    async fn recall(
-        &self,
-        uia: &UiaRequest<'_>,
-        request: RegistrationRequest,
-    ) -> Result<Recalled, RegistrationError> {
-        let remembered = if uia.body.keys().any(|key| key != "auth") {
-            None
-        } else {
-            self.remembered(uia).await?
-        };
-        let Some(remembered) = remembered else {
-            return Ok(Recalled {
-                request,
-                hash: None,
-                is_guest: false,
-            });
-        };
-        let text = |key: &str| remembered.get(key).and_then(Value::as_str).map(ToOwned::to_owned);
-        let flag = |key: &str| remembered.get(key).and_then(Value::as_bool).unwrap_or(false);
-        let request = RegistrationRequest {
-            username: text("username"),
-            password: None,
-            guest_access_token: None,
-            device: DeviceRequest {
-                device_id: text("device_id").map(Into::into),
-                initial_display_name: text("initial_device_display_name"),
-                refresh_token: flag("refresh_token"),
-            },
-            inhibit_login: flag("inhibit_login"),
-        };
-        Ok(Recalled {
-            request,
-            hash: text("password_hash"),
-            is_guest: flag("is_guest"),
-        })
-    }
-
     /// The answer to a registration was lost, and the client sends the same again, password and all.
     async fn repeat_registration(
         &self,
@@ -448,17 +408,4 @@ impl Accounts {
         let committed = self.commit_revocation(batch, revoked, changed).await?;
         Ok(committed.map(|_| Registered { user_id, login }))
     }
-}
-
-/// What a session keeps of a registration: no password.
-fn remember(request: &RegistrationRequest, password_hash: &str, is_guest: bool) -> Value {
-    json!({
-        "username": request.username,
-        "password_hash": password_hash,
-        "device_id": request.device.device_id,
-        "initial_device_display_name": request.device.initial_display_name,
-        "refresh_token": request.device.refresh_token,
-        "inhibit_login": request.inhibit_login,
-        "is_guest": is_guest,
-    })
 }

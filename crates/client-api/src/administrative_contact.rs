@@ -5,7 +5,7 @@ use axum::{
     extract::State,
     routing::{get, post},
 };
-use gatehouse_accounts::{Purpose, Secret};
+use gatehouse_accounts::{AddThreepidError, Purpose, Secret, ValidatedError};
 use gatehouse_http::{ApiError, ClientAddress, JsonBody, JsonObject, Requester};
 use gatehouse_identity_client::ThreepidCreds;
 use gatehouse_mail::Threepid;
@@ -23,8 +23,8 @@ pub(crate) fn routes() -> Router<ClientApi> {
         .route("/account/3pid", get(get_account_3pids).post(post_3pids))
         .route("/account/3pid/add", post(add_3pid))
         .route("/account/3pid/bind", post(bind_3pid))
-        .route("/account/3pid/unbind", post(unbind_3pid_from_account))
-        .route("/account/3pid/delete", post(delete_3pid_from_account))
+        .route("/account/3pid/unbind", post(unbind3pid_from_account))
+        .route("/account/3pid/delete", post(delete3pid_from_account))
         .route(
             "/account/3pid/email/requestToken",
             post(request_token_to_3pid_email),
@@ -77,7 +77,16 @@ impl SessionBody {
 #[derive(Deserialize)]
 struct CredsBody {
     #[serde(alias = "threePidCreds")]
-    three_pid_creds: Option<SessionBody>,
+    three_pid_creds: Option<PerhapsElsewhere>,
+}
+
+/// A session of ours or, as clients of r0 have it, one at an identity server.
+#[derive(Deserialize)]
+struct PerhapsElsewhere {
+    #[serde(flatten)]
+    session: SessionBody,
+    id_server: Option<String>,
+    id_access_token: Option<Secret>,
 }
 
 /// `POST /_matrix/client/v3/account/3pid`
@@ -90,10 +99,27 @@ async fn post_3pids(
     let creds = body
         .three_pid_creds
         .ok_or_else(|| ApiError::missing_param("The `three_pid_creds` are missing."))?;
-    let (sid, client_secret) = creds.named()?;
-    api.accounts
-        .add_threepid(&requester.user_id, sid, client_secret)
-        .await?;
+    let (sid, client_secret) = creds.session.named()?;
+    let (accounts, user_id) = (&api.accounts, &requester.user_id);
+    match (
+        accounts.add_threepid(user_id, sid, client_secret).await,
+        creds.id_server,
+    ) {
+        (Err(AddThreepidError::Validated(ValidatedError::NoSession)), Some(id_server)) => {
+            let there = ThreepidCreds {
+                id_server,
+                id_access_token: creds.id_access_token,
+                sid: sid.to_owned(),
+                client_secret: Secret::new(client_secret),
+            };
+            let proven = api.identity_client.validated(user_id, &there).await;
+            let proven = proven.map_err(errors::identity_client)?;
+            let added =
+                accounts.add_threepid_proven_elsewhere(user_id, &proven.threepid, proven.validated_at);
+            added.await?;
+        }
+        (added, _) => added?,
+    }
     Ok(Json(json!({})))
 }
 
@@ -121,7 +147,7 @@ struct ThreepidBody {
 }
 
 /// `POST /_matrix/client/v3/account/3pid/delete`
-async fn delete_3pid_from_account(
+async fn delete3pid_from_account(
     State(api): State<ClientApi>,
     requester: Requester,
     JsonBody(body): JsonBody<ThreepidBody>,
@@ -129,12 +155,18 @@ async fn delete_3pid_from_account(
     requester.refuse_guest()?;
     let threepid = Threepid::parse(&body.medium, &body.address)
         .map_err(|error| ApiError::invalid_param(error.to_string()))?;
-    let id_server = body.id_server.as_deref();
-    api.accounts
-        .delete_threepid(&requester.user_id, &threepid, id_server)
+    let (user_id, id_server) = (&requester.user_id, body.id_server.as_deref());
+    let servers = api
+        .accounts
+        .delete_threepid(user_id, &threepid, id_server)
         .await?;
-    let unbound = api.identity_client.unbind_now(&requester.user_id).await;
-    Ok(unbind_result(unbound.map_err(errors::identity_client)?))
+    let mut unbound = !servers.is_empty();
+    for server in &servers {
+        // The address is gone here in any case; a server that does not answer now is asked again later.
+        let asked = api.identity_client.unbind(user_id, &threepid, server).await;
+        unbound &= asked.unwrap_or(false);
+    }
+    Ok(unbind_result(unbound))
 }
 
 /// `POST /_matrix/client/v3/account/3pid/bind`
@@ -151,7 +183,7 @@ async fn bind_3pid(
 }
 
 /// `POST /_matrix/client/v3/account/3pid/unbind`
-async fn unbind_3pid_from_account(
+async fn unbind3pid_from_account(
     State(api): State<ClientApi>,
     requester: Requester,
     JsonBody(body): JsonBody<ThreepidBody>,

@@ -58,14 +58,7 @@ async fn login(
         let text = "This server knows the login type `m.login.password` only.";
         return Err(ApiError::unknown(text));
     }
-    // Nobody has the empty name: the answer to an unknown address is that to a wrong password, and takes as long.
-    let (name, account) = match named(&body)? {
-        Named::User(name) => (name.to_owned(), limits::account(&api, name)),
-        Named::Address(threepid) => match api.accounts.threepid_owner(&threepid).await? {
-            Some(user_id) => (user_id.to_string(), limits::account(&api, user_id.as_str())),
-            None => (String::new(), limits::threepid(&threepid)),
-        },
-    };
+    let (name, account) = name_and_account(&api, &body).await?;
     let password = body
         .password
         .ok_or_else(|| ApiError::missing_param("The `password` is missing."))?;
@@ -89,6 +82,19 @@ async fn login(
             Err(error.into())
         }
     }
+}
+
+/// Who wants to log in, and how they count.
+async fn name_and_account(api: &ClientApi, body: &LoginBody) -> Result<(String, String), ApiError> {
+    let threepid = match named(body)? {
+        Named::User(name) => return Ok((name.to_owned(), limits::account(api, name))),
+        Named::Address(threepid) => threepid,
+    };
+    Ok(match api.accounts.threepid_owner(&threepid).await? {
+        Some(user_id) => (user_id.to_string(), limits::account(api, user_id.as_str())),
+        // Nobody has the empty name: the answer is that to a wrong password, and takes as long.
+        None => (String::new(), limits::threepid(&threepid)),
+    })
 }
 
 /// One try to log in, as the limits count it.

@@ -60,13 +60,14 @@ impl Dialect {
 }
 
 impl IdentityClient {
-    /// The address that a session at the identity server proved (deprecated `POST /account/3pid`).
+    /// The address that a session at the identity server proved (deprecated `POST /account/3pid`). Only servers that the
+    /// operator named are believed.
     pub async fn validated(
         &self,
         user: &UserId,
         creds: &ThreepidCreds,
     ) -> Result<Validated, IdentityClientError> {
-        let (name, base) = match self.server(&creds.id_server)? {
+        let (name, base) = match self.server_with_a_word(&creds.id_server)? {
             IdentityServer::Bundled => return self.validated_here(creds).await,
             IdentityServer::Remote { name, base } => (name, base),
         };

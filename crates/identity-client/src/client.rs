@@ -64,6 +64,16 @@ impl IdentityClient {
         .ok_or_else(|| IdentityClientError::NotTrusted(id_server.chars().take(MAX_SHOWN).collect()))
     }
 
+    /// As [`Self::server`], where its word on who owns an address is taken.
+    pub(crate) fn server_with_a_word(&self, id_server: &str) -> Result<IdentityServer, IdentityClientError> {
+        if self.inner.parts.trust.is_named(id_server) {
+            return self.server(id_server);
+        }
+        Err(IdentityClientError::NotTrusted(
+            id_server.chars().take(MAX_SHOWN).collect(),
+        ))
+    }
+
     pub(crate) fn bundled(&self) -> Option<&Identity> {
         self.inner.parts.bundled.as_ref()
     }

@@ -68,6 +68,13 @@ impl Trust {
         self.named.iter().map(|named| named.name.as_str())
     }
 
+    /// Whether the operator named this server, or it is the bundled one. Its word on who owns an address may then be taken
+    /// for accounts here; any other server could be the client's own.
+    pub fn is_named(&self, id_server: &str) -> bool {
+        let name = id_server.to_ascii_lowercase();
+        self.bundled.contains(&name) || self.named.iter().any(|named| named.name == name)
+    }
+
     /// The server that a client means; `None` when it is not to be asked.
     pub fn server(&self, id_server: &str) -> Option<IdentityServer> {
         let name = id_server.to_ascii_lowercase();
@@ -97,6 +104,14 @@ mod tests {
             IdentityServer::Bundled => Some("bundled".to_owned()),
             IdentityServer::Remote { base, .. } => Some(base),
         }
+    }
+
+    #[test]
+    fn the_word_of_a_server_that_nobody_named_is_not_taken() {
+        let trusted = ["*".to_owned(), "https://id.example".to_owned()];
+        let trust = Trust::new(&trusted, vec!["hs.example".to_owned()]);
+        assert!(trust.is_named("ID.example") && trust.is_named("hs.example"));
+        assert!(!trust.is_named("other.example") && trust.server("other.example").is_some());
     }
 
     #[test]

@@ -46,12 +46,11 @@ impl IdentityClient {
         Ok(())
     }
 
-    /// Undoes at once what this user wants undone; whether all of it is. What is not, is tried again later.
+    /// Undoes at once all bindings of a user who is gone; whether all of it is. What is not, is tried again later.
     pub async fn unbind_now(&self, user: &UserId) -> Result<bool, IdentityClientError> {
         let mut all_unbound = true;
-        let pending = self.accounts().pending_unbindings(BATCH).await?;
-        for binding in pending.iter().filter(|binding| binding.user_id == user) {
-            all_unbound &= self.unbind_or_postpone(binding).await?;
+        for binding in self.accounts().bindings(user).await? {
+            all_unbound &= self.unbind_or_postpone(&binding).await?;
         }
         Ok(all_unbound)
     }
