@@ -67,7 +67,7 @@ impl Rooms {
     }
 
     /// Invites the user in the name of whoever invited the address.
-    pub(super) async fn accept_third_party(
+    pub(crate) async fn accept_third_party(
         &self,
         room_id: &RoomId,
         sender: &UserId,

@@ -258,13 +258,11 @@ fn gives_away(text: &str, address: &Threepid) -> bool {
     };
     let text = text.to_lowercase().replace("%40", "@");
     // A number is one however it is grouped.
-    let grouped = |c: &char| !(c.is_whitespace() || matches!(c, '-' | '.' | '(' | ')' | '/'));
-    text.contains(&address)
-        || text
-            .chars()
-            .filter(grouped)
-            .collect::<String>()
-            .contains(&address)
+    let bare = |text: &str| {
+        let kept = |c: &char| !(c.is_whitespace() || matches!(c, '-' | '.' | '(' | ')' | '/'));
+        text.chars().filter(kept).collect::<String>()
+    };
+    bare(&text).contains(&bare(&address))
 }
 
 /// Why the sender may not invite addresses (authorisation rules, `m.room.third_party_invite`).

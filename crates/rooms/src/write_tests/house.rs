@@ -8,7 +8,7 @@ use gatehouse_store::Store;
 use ruma::{CanonicalJsonObject, OwnedRoomId, OwnedUserId, UserId, owned_server_name};
 
 use crate::{
-    Config, IdentityServers, NoFederation, NoIdentityServers, Rooms,
+    Config, IdentityServers, NoFederation, NoIdentityServers, RemoteServers, Rooms,
     create::{CreateRoom, Preset},
     membership::invite::Directness,
 };
@@ -22,6 +22,14 @@ pub(super) fn rooms(store: &Store) -> Rooms {
 }
 
 pub(super) fn rooms_asking(store: &Store, identity_servers: Arc<dyn IdentityServers>) -> Rooms {
+    rooms_among(store, Arc::new(NoFederation), identity_servers)
+}
+
+pub(super) fn rooms_among(
+    store: &Store,
+    remote: Arc<dyn RemoteServers>,
+    identity_servers: Arc<dyn IdentityServers>,
+) -> Rooms {
     let clock = Clock::manual(1_000_000);
     let config = gatehouse_accounts::Config::new(owned_server_name!("s"));
     let accounts = Accounts::new(store.clone(), config, clock.clone());
@@ -36,7 +44,7 @@ pub(super) fn rooms_asking(store: &Store, identity_servers: Arc<dyn IdentityServ
         store.clone(),
         accounts,
         key,
-        Arc::new(NoFederation),
+        remote,
         identity_servers,
         config,
         clock,

@@ -1,8 +1,10 @@
 //! Invitations by address, with an identity server in memory that signs with real keys.
 
 mod accepting;
+mod handing_on;
 mod identity_server;
 mod inviting;
+mod oracle;
 
 use std::sync::Arc;
 

@@ -24,6 +24,8 @@ pub(super) struct TestIdentityServer {
     pub(super) display_name: Mutex<String>,
     /// What it says of its key: in force, or why there is no word.
     pub(super) validity: Mutex<Result<bool, IdentityServerError>>,
+    /// What it makes of its answers to `store-invite`.
+    pub(super) spoil: Mutex<Option<fn(&mut StoredInvite)>>,
     pub(super) facts: Mutex<Option<InviteFacts>>,
     tokens: AtomicUsize,
     asked: AtomicUsize,
@@ -37,6 +39,7 @@ impl Default for TestIdentityServer {
             owner: Mutex::default(),
             display_name: Mutex::new("b...@m...".to_owned()),
             validity: Mutex::new(Ok(true)),
+            spoil: Mutex::default(),
             facts: Mutex::default(),
             tokens: AtomicUsize::new(0),
             asked: AtomicUsize::new(0),
@@ -54,6 +57,11 @@ impl TestIdentityServer {
     /// How often anything was asked.
     pub(super) fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
+    }
+
+    /// How many invitations it keeps.
+    pub(super) fn tokens(&self) -> usize {
+        self.tokens.load(Ordering::Relaxed)
     }
 
     pub(super) fn last_token(&self) -> String {
@@ -91,7 +99,7 @@ impl IdentityServers for TestIdentityServer {
     ) -> BoxFuture<'a, Result<StoreOutcome, IdentityServerError>> {
         *self.facts.lock() = Some(facts);
         let number = self.tokens.fetch_add(1, Ordering::Relaxed) + 1;
-        let stored = StoredInvite {
+        let mut stored = StoredInvite {
             token: format!("token{number}"),
             display_name: self.display_name.lock().clone(),
             public_keys: vec![InviteKey {
@@ -100,6 +108,9 @@ impl IdentityServers for TestIdentityServer {
             }],
             beside: Batch::new(),
         };
+        if let Some(spoil) = *self.spoil.lock() {
+            spoil(&mut stored);
+        }
         ready(Ok(StoreOutcome::Stored(stored))).boxed()
     }
 

@@ -1,5 +1,7 @@
 use super::*;
-use crate::{IdentityServerError, create::CreateRoom, write_tests::house::request};
+use crate::{
+    IdentityServerError, create::CreateRoom, identity_servers::StoredInvite, write_tests::house::request,
+};
 
 #[tokio::test]
 async fn an_unknown_address_is_remembered_by_the_room() {
@@ -122,4 +124,72 @@ async fn a_new_room_invites_addresses_or_is_not_made() {
     let before = world.events().await;
     assert!(create(&world, |_| {}).await.is_err());
     assert_eq!(world.events().await, before, "half a room was made");
+}
+
+/// Answers of an identity server that no room keeps.
+const UNSOUND: [fn(&mut StoredInvite); 12] = [
+    |stored| stored.token = String::new(),
+    |stored| stored.token = "t".repeat(256),
+    |stored| stored.token = "for bob@mail.example".to_owned(),
+    |stored| stored.public_keys.clear(),
+    |stored| stored.public_keys = vec![stored.public_keys[0].clone(); 9],
+    |stored| stored.public_keys[0].public_key = "AAAA".to_owned(),
+    |stored| stored.public_keys[0].public_key = "no key at all".to_owned(),
+    |stored| stored.public_keys[0].key_validity_url = "https://id.example/?for=bob%40mail.example".to_owned(),
+    |stored| stored.public_keys[0].key_validity_url = format!("https://id.example/{}", "x".repeat(3_000)),
+    |stored| stored.display_name = "b o b @ m a i l . e x a m p l e".to_owned(),
+    |stored| stored.display_name = "x".repeat(3_000),
+    |stored| {
+        let mut other = stored.public_keys[0].clone();
+        other.public_key = String::new();
+        stored.public_keys.push(other);
+    },
+];
+
+#[tokio::test]
+async fn t20_t21_a_room_keeps_no_nonsense_and_no_address() {
+    let world = World::new(newest()).await;
+    let before = world.events().await;
+    for (number, spoil) in UNSOUND.into_iter().enumerate() {
+        *world.identity.spoil.lock() = Some(spoil);
+        let refused = world
+            .rooms
+            .invite_by_address(&world.alice, &world.room, &invite())
+            .await;
+        assert!(
+            matches!(
+                refused,
+                Err(WriteError::IdentityServer(IdentityServerError::BadAnswer))
+            ),
+            "{number}: {refused:?}"
+        );
+    }
+    let mut by_phone = invite();
+    by_phone.address = Threepid::parse("msisdn", "447700900123").unwrap();
+    for name in ["+447700900123", "+44 (7700) 900-123"] {
+        *world.identity.spoil.lock() = None;
+        *world.identity.display_name.lock() = name.to_owned();
+        let refused = world
+            .rooms
+            .invite_by_address(&world.alice, &world.room, &by_phone)
+            .await;
+        assert!(refused.is_err(), "{name}");
+    }
+    assert_eq!(world.events().await, before);
+}
+
+#[tokio::test]
+async fn nobody_is_asked_for_a_room_whose_creator_may_not_invite() {
+    let world = World::new("11".parse().unwrap()).await;
+    let before = world.events().await;
+    let refused = create(&world, |asked| {
+        asked.version = "11".parse().unwrap();
+        asked.power_level_content_override = content(r#"{"invite":101}"#);
+    })
+    .await;
+    assert!(
+        matches!(refused, Err(WriteError::Refused(Refusal::PowerTooLow { .. }))),
+        "{refused:?}"
+    );
+    assert_eq!((world.identity.asked(), world.events().await), (0, before));
 }
