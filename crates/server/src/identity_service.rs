@@ -5,7 +5,12 @@ use std::collections::BTreeMap;
 use gatehouse_identity::{Config as IdentityConfig, LookupConfig, Policy, PolicyText, Rate, Rates};
 use ruma::OwnedServerName;
 
-use crate::{StartError, config::Config, outside::authority, start::baseurl};
+use crate::{
+    StartError,
+    config::{Config, PolicyConfig},
+    outside::authority,
+    start::baseurl,
+};
 
 /// Where the identity service is reached, without a slash at the end.
 pub(crate) fn base_url(config: &Config) -> String {
@@ -58,23 +63,32 @@ pub(crate) fn settings(config: &Config) -> Result<IdentityConfig, StartError> {
         allow_unhashed: service.unhashed_lookups,
         ..LookupConfig::default()
     };
-    settings.policies = service
-        .policies
-        .iter()
-        .map(|policy| Policy {
-            id: policy.id.clone(),
-            version: policy.version.clone(),
-            languages: BTreeMap::from([(
-                policy.language.clone(),
-                PolicyText {
-                    name: policy.name.clone(),
-                    url: policy.url.clone(),
-                },
-            )]),
-        })
-        .collect();
+    settings.policies = policies(&service.policies);
     settings.rates = rates(config);
     Ok(settings)
+}
+
+/// One policy for each id, in all the languages that the configuration has it in.
+fn policies(configured: &[PolicyConfig]) -> Vec<Policy> {
+    let mut policies: Vec<Policy> = Vec::new();
+    for entry in configured {
+        let text = PolicyText {
+            name: entry.name.clone(),
+            url: entry.url.clone(),
+        };
+        let known = policies
+            .iter_mut()
+            .find(|policy| policy.id == entry.id && policy.version == entry.version);
+        match known {
+            Some(policy) => _ = policy.languages.insert(entry.language.clone(), text),
+            None => policies.push(Policy {
+                id: entry.id.clone(),
+                version: entry.version.clone(),
+                languages: BTreeMap::from([(entry.language.clone(), text)]),
+            }),
+        }
+    }
+    policies
 }
 
 fn own_name(config: &Config) -> Result<OwnedServerName, StartError> {

@@ -41,16 +41,46 @@ async fn a_token_that_the_homeserver_did_not_give_is_refused() {
     }
 }
 
+fn policy(id: &str, language: &str) -> PolicyConfig {
+    PolicyConfig {
+        id: id.to_owned(),
+        version: "1".to_owned(),
+        name: format!("{id} in {language}"),
+        url: format!("https://test.example/{id}-1-{language}"),
+        language: language.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_policy_has_all_its_languages_and_is_agreed_to_in_any() {
+    let here = identity_server_with(|config| {
+        config.identity_service.policies = vec![
+            policy("privacy", "en"),
+            policy("terms", "en"),
+            policy("privacy", "de"),
+        ];
+    })
+    .await;
+    let alice = here.server.user("alice").await;
+    let token = here.token(&alice).await;
+    let terms = here
+        .server
+        .request("GET", "/_matrix/identity/v2/terms", None)
+        .await
+        .ok();
+    let privacy = &terms["policies"]["privacy"];
+    assert_eq!(privacy["en"]["name"], "privacy in en");
+    assert_eq!(privacy["de"]["name"], "privacy in de");
+    let both =
+        json!({ "user_accepts": ["https://test.example/privacy-1-de", "https://test.example/terms-1-en"] });
+    here.post(&token, "/terms", both).await.ok();
+    here.get(&token, "/account").await.ok();
+}
+
 #[tokio::test]
 async fn terms_are_agreed_to_once_and_remembered_over_a_restart() {
     let mut here = identity_server_with(|config| {
-        config.identity_service.policies = vec![PolicyConfig {
-            id: "privacy_policy".to_owned(),
-            version: "1".to_owned(),
-            name: "Privacy".to_owned(),
-            url: "https://test.example/privacy-1-en".to_owned(),
-            language: "en".to_owned(),
-        }];
+        config.identity_service.policies = vec![policy("privacy_policy", "en")];
     })
     .await;
     let alice = here.server.user("alice").await;
