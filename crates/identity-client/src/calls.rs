@@ -133,6 +133,7 @@ fn meaning<T: DeserializeOwned>(answer: &OutboundAnswer) -> Result<T, CallError>
         },
         (401, _) => CallError::Unauthorized,
         (404 | 405 | 501, _) | (_, "M_UNRECOGNIZED" | "M_NOT_FOUND") => CallError::NotThere,
+        (500.., _) => CallError::Unreachable,
         (status, _) => CallError::Refused { status },
     })
 }

@@ -74,6 +74,10 @@ impl IdentityClient {
         ))
     }
 
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.inner.parts.trust
+    }
+
     pub(crate) fn bundled(&self) -> Option<&Identity> {
         self.inner.parts.bundled.as_ref()
     }

@@ -23,6 +23,7 @@ impl IdentityClient {
     ) -> Result<bool, IdentityClientError> {
         if let Some(identity) = self.bundled()
             && let Some(path) = key_validity_url.strip_prefix(self.bundled_baseurl())
+            && path.starts_with('/')
         {
             let valid = if path.contains("/ephemeral/") {
                 identity.is_ephemeral_valid(public_key).await
@@ -35,7 +36,7 @@ impl IdentityClient {
             outbound: self.outbound(),
             base: key_validity_url,
             token: None,
-            plain: false,
+            plain: self.trust().is_named_without_tls(key_validity_url),
         };
         let answer: Result<Validity, CallError> = caller.get("", &[("public_key", public_key)]).await;
         match answer {

@@ -75,6 +75,17 @@ impl Trust {
         self.bundled.contains(&name) || self.named.iter().any(|named| named.name == name)
     }
 
+    /// Whether the URL is one of a server that the operator named as one without TLS (security.md T15).
+    pub(crate) fn is_named_without_tls(&self, url: &str) -> bool {
+        let plain = self
+            .named
+            .iter()
+            .filter(|named| named.base.starts_with("http://"));
+        plain
+            .filter_map(|named| url.strip_prefix(named.base.as_str()))
+            .any(|path| path.starts_with('/'))
+    }
+
     /// The server that a client means; `None` when it is not to be asked.
     pub fn server(&self, id_server: &str) -> Option<IdentityServer> {
         let name = id_server.to_ascii_lowercase();
@@ -129,6 +140,22 @@ mod tests {
         assert_eq!(base(&trust, "hs.example.org").as_deref(), Some("bundled"));
         assert_eq!(base(&trust, "127.0.0.1"), None);
         assert_eq!(base(&trust, "evil.example"), None);
+    }
+
+    #[test]
+    fn t15_keys_are_asked_for_without_tls_where_the_operator_said_so_and_nowhere_else() {
+        let trusted = ["http://127.0.0.1:8090".to_owned(), "id.example".to_owned()];
+        let trust = Trust::new(&trusted, Vec::new());
+        assert!(trust.is_named_without_tls("http://127.0.0.1:8090/isvalid"));
+        for url in [
+            "http://127.0.0.1:80901/isvalid",
+            "http://127.0.0.1:8090.evil.example/isvalid",
+            "http://127.0.0.1:8090@evil.example/isvalid",
+            "http://id.example/isvalid",
+            "http://evil.example/isvalid",
+        ] {
+            assert!(!trust.is_named_without_tls(url), "{url}");
+        }
     }
 
     #[test]
