@@ -27,6 +27,8 @@ mod filter;
 #[cfg(test)]
 mod guest_access;
 #[cfg(test)]
+mod hostile_identity_server;
+#[cfg(test)]
 mod inviting;
 #[cfg(test)]
 mod joining;

@@ -1,0 +1,331 @@
+//! Identity servers that are slow, huge, lying or gone: whoever named them is told, and nothing is written.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    body::Body,
+    extract::State,
+    http::{Response, StatusCode, Uri, header},
+};
+use gatehouse_events::SigningKey;
+use gatehouse_testkit::{TestServer, User, configured, user::escaped};
+use ruma::{CanonicalJsonObject, signatures::sign_json};
+use serde_json::{Value, json};
+
+/// What an identity server may do to us.
+#[derive(Debug, Clone)]
+enum Answer {
+    Says(Value),
+    Slow,
+    Huge,
+    Redirects,
+    Html,
+    HalfJson,
+    DeepJson,
+    Breaks,
+    Lies(Value),
+}
+
+/// An identity server on this machine, which the operator named, and which answers as told.
+#[derive(Clone)]
+struct Hostile {
+    name: String,
+    key: Arc<SigningKey>,
+    /// Which path it answers how; all others as the specification says.
+    spoilt: Arc<Mutex<Option<(&'static str, Answer)>>>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Hostile {
+    async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let hostile = Self {
+            name: listener.local_addr().unwrap().to_string(),
+            key: Arc::new(SigningKey::from_seed([3; 32], "0").unwrap()),
+            spoilt: Arc::default(),
+            asked: Arc::default(),
+        };
+        let router = axum::Router::new().fallback(answer).with_state(hostile.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        hostile
+    }
+
+    /// A homeserver whose operator named it.
+    async fn trusted(&self) -> TestServer {
+        configured(|config| config.identity_servers.trusted = vec![format!("http://{}", self.name)]).await
+    }
+
+    fn answers(&self, path: &'static str, answer: Answer) {
+        *self.spoilt.lock().unwrap() = Some((path, answer));
+    }
+
+    fn behaves(&self) {
+        *self.spoilt.lock().unwrap() = None;
+    }
+
+    fn was_asked(&self, path: &str) -> bool {
+        self.asked.lock().unwrap().iter().any(|asked| asked == path)
+    }
+
+    /// What it signs for whoever has proven the address.
+    fn signed(&self, block: &Value) -> Value {
+        let mut block: CanonicalJsonObject = serde_json::from_value(block.clone()).unwrap();
+        sign_json(&self.name, &*self.key, &mut block).unwrap();
+        serde_json::to_value(block).unwrap()
+    }
+
+    fn good(&self, path: &str) -> Value {
+        match path {
+            "/_matrix/identity/v2/account/register" => json!({ "token": "t" }),
+            "/_matrix/identity/v2/hash_details" => json!({ "algorithms": ["sha256"], "lookup_pepper": "p" }),
+            "/_matrix/identity/v2/lookup" => json!({ "mappings": {} }),
+            "/_matrix/identity/v2/store-invite" => json!({
+                "token": "token",
+                "display_name": "b...",
+                "public_keys": [{
+                    "public_key": self.key.public_key_base64(),
+                    "key_validity_url": format!("http://{}{IS_VALID}", self.name),
+                }],
+            }),
+            IS_VALID => json!({ "valid": true }),
+            _ => json!({ "errcode": "M_UNRECOGNIZED" }),
+        }
+    }
+}
+
+const IS_VALID: &str = "/_matrix/identity/v2/pubkey/isvalid";
+
+/// All that it is asked for an invite.
+const FOR_AN_INVITE: [&str; 4] = [
+    "/_matrix/identity/v2/account/register",
+    "/_matrix/identity/v2/hash_details",
+    "/_matrix/identity/v2/lookup",
+    "/_matrix/identity/v2/store-invite",
+];
+
+async fn answer(State(hostile): State<Hostile>, uri: Uri) -> Response<Body> {
+    let path = uri.path();
+    hostile.asked.lock().unwrap().push(path.to_owned());
+    let spoilt = hostile.spoilt.lock().unwrap().clone();
+    let answer = match spoilt {
+        Some((spoilt, answer)) if spoilt == path => answer,
+        _ => Answer::Says(hostile.good(path)),
+    };
+    let json = |text: String| {
+        Response::builder()
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(text.into())
+            .unwrap()
+    };
+    let with = |status: StatusCode, name, value: &str, text: &str| {
+        Response::builder()
+            .status(status)
+            .header(name, value)
+            .body(text.to_owned().into())
+            .unwrap()
+    };
+    match answer {
+        Answer::Says(value) | Answer::Lies(value) => json(value.to_string()),
+        Answer::Slow => {
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            json(hostile.good(path).to_string())
+        }
+        Answer::Huge => json(format!("{{\"x\":\"{}\",\"valid\":true}}", "x".repeat(1 << 20))),
+        Answer::Redirects => with(
+            StatusCode::TEMPORARY_REDIRECT,
+            header::LOCATION,
+            "/elsewhere",
+            "{}",
+        ),
+        Answer::Html => with(
+            StatusCode::OK,
+            header::CONTENT_TYPE,
+            "text/html",
+            "<p>{\"valid\":true}</p>",
+        ),
+        Answer::HalfJson => json("{\"valid\":true".to_owned()),
+        Answer::DeepJson => json(format!("{{\"valid\":true,\"x\":{}", "[".repeat(30_000))),
+        Answer::Breaks => with(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            header::CONTENT_TYPE,
+            "application/json",
+            "{}",
+        ),
+    }
+}
+
+fn misbehaviours() -> [Answer; 7] {
+    [
+        Answer::Huge,
+        Answer::Redirects,
+        Answer::Html,
+        Answer::HalfJson,
+        Answer::DeepJson,
+        Answer::Breaks,
+        Answer::Lies(json!([])),
+    ]
+}
+
+async fn invite(user: &User<'_>, room: &str, hostile: &Hostile) -> gatehouse_testkit::Answer {
+    let body = json!({ "id_server": hostile.name, "medium": "email", "address": "bob@mail.example" });
+    user.post(&format!("/rooms/{}/invite", escaped(room)), body).await
+}
+
+async fn join(user: &User<'_>, room: &str, block: &Value) -> gatehouse_testkit::Answer {
+    let path = format!("/rooms/{}/join", escaped(room));
+    user.post(&path, json!({ "third_party_signed": block })).await
+}
+
+#[tokio::test]
+async fn t17_r30_an_identity_server_that_misbehaves_gets_nothing_written() {
+    let hostile = Hostile::start().await;
+    let server = hostile.trusted().await;
+    for path in FOR_AN_INVITE {
+        for misbehaviour in misbehaviours() {
+            // Whose token is not kept yet.
+            let alice = server.anybody().await;
+            let room = alice.create_room(json!({})).await;
+            let before = alice.whole_state(&room).await;
+            hostile.answers(path, misbehaviour.clone());
+            invite(&alice, &room, &hostile).await.refused(502, "M_UNKNOWN");
+            assert!(hostile.was_asked(path));
+            assert_eq!(alice.whole_state(&room).await, before);
+        }
+    }
+    assert!(!hostile.was_asked("/elsewhere"), "a redirect was followed");
+}
+
+#[tokio::test]
+async fn t15_r30_a_slow_or_absent_identity_server_is_not_waited_for() {
+    let hostile = Hostile::start().await;
+    let server = hostile.trusted().await;
+    let alice = server.anybody().await;
+    let room = alice.create_room(json!({})).await;
+    let before = alice.whole_state(&room).await;
+    hostile.answers(FOR_AN_INVITE[3], Answer::Slow);
+    let begun = Instant::now();
+    let path = format!("/rooms/{}/send/m.room.message/1", escaped(&room));
+    let said = json!({ "msgtype": "m.text", "body": "nobody waits for it" });
+    // Whoever else uses the room does not wait.
+    let (invited, ()) = tokio::join!(invite(&alice, &room, &hostile), async {
+        alice.put(&path, said).await.ok();
+        assert!(begun.elapsed() < Duration::from_secs(4));
+    });
+    invited.refused(502, "M_UNKNOWN");
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    let gone = Hostile {
+        name: "127.0.0.1:9".to_owned(),
+        ..hostile.clone()
+    };
+    let server = gone.trusted().await;
+    let bob = server.anybody().await;
+    let other = bob.create_room(json!({})).await;
+    invite(&bob, &other, &gone).await.refused(502, "M_UNKNOWN");
+    assert_eq!(alice.whole_state(&room).await, before);
+}
+
+#[tokio::test]
+async fn t15_a_key_that_cannot_be_checked_lets_nobody_in() {
+    let hostile = Hostile::start().await;
+    let server = hostile.trusted().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let room = alice.create_room(json!({})).await;
+    invite(&alice, &room, &hostile).await.ok();
+    let signed = hostile.signed(&json!({ "mxid": bob.id, "token": "token" }));
+    let before = alice.whole_state(&room).await;
+    for misbehaviour in misbehaviours() {
+        hostile.answers(IS_VALID, misbehaviour);
+        join(&bob, &room, &signed).await.refused(502, "M_UNKNOWN");
+    }
+    hostile.answers(IS_VALID, Answer::Lies(json!({ "valid": "yes" })));
+    join(&bob, &room, &signed).await.refused(502, "M_UNKNOWN");
+    hostile.answers(IS_VALID, Answer::Says(json!({ "valid": false })));
+    join(&bob, &room, &signed)
+        .await
+        .forbidden("is not valid any more");
+    assert_eq!(alice.whole_state(&room).await, before);
+    assert!(!hostile.was_asked("/elsewhere"), "a redirect was followed");
+    hostile.behaves();
+    join(&bob, &room, &signed).await.ok();
+    let member = alice.state(&room, "m.room.member", &bob.id).await.ok();
+    assert_eq!(member["membership"], "join");
+}
+
+#[tokio::test]
+async fn t05_t06_t08_t10_blocks_that_are_not_true_of_the_joiner_and_the_room_are_refused() {
+    let hostile = Hostile::start().await;
+    let server = hostile.trusted().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let room = alice.create_room(json!({})).await;
+    let other = alice.create_room(json!({})).await;
+    invite(&alice, &room, &hostile).await.ok();
+    let before = alice.whole_state(&room).await;
+    let good = hostile.signed(&json!({ "mxid": bob.id, "token": "token" }));
+    let mut altered = hostile.signed(&json!({ "mxid": alice.id, "token": "token" }));
+    altered["mxid"] = json!(bob.id);
+    let mut by_another_key = good.clone();
+    by_another_key["signatures"] = json!({ "x": { "ed25519:0": "A".repeat(86) } });
+    let carols = hostile.signed(&json!({ "mxid": "@carol:test.example", "token": "token" }));
+    let unknown = hostile.signed(&json!({ "mxid": bob.id, "token": "other" }));
+    for (block, because) in [
+        (&altered, "signature"),
+        (&by_another_key, "signature"),
+        (&carols, "another user"),
+        (&unknown, "no such invitation"),
+    ] {
+        join(&bob, &room, block).await.forbidden(because);
+        let path = format!("/join/{}", escaped(&room));
+        let body = json!({ "third_party_signed": block });
+        bob.post(&path, body).await.forbidden(because);
+    }
+    join(&bob, &other, &good).await.forbidden("no such invitation");
+    for malformed in [
+        json!("block"),
+        json!({}),
+        json!({ "mxid": "bob", "token": "token", "signatures": {} }),
+    ] {
+        join(&bob, &room, &malformed).await.refused(400, "M_BAD_JSON");
+    }
+    assert_eq!(alice.whole_state(&room).await, before);
+    join(&bob, &room, &good).await.ok();
+    alice.act_on("kick", &room, &bob.id).await.ok();
+    join(&bob, &room, &good).await.forbidden("has been used");
+}
+
+#[tokio::test]
+async fn t20_t21_a_name_or_url_with_the_address_in_it_is_not_put_into_the_room() {
+    let hostile = Hostile::start().await;
+    let server = hostile.trusted().await;
+    let alice = server.anybody().await;
+    let room = alice.create_room(json!({})).await;
+    let before = alice.whole_state(&room).await;
+    let good = hostile.good(FOR_AN_INVITE[3]);
+    let spoil = |field: &str, value: Value| {
+        let mut answer = good.clone();
+        *answer.pointer_mut(field).unwrap() = value;
+        answer
+    };
+    for answer in [
+        spoil("/display_name", json!("Bob@Mail.example")),
+        spoil("/display_name", json!("bob @ mail . example")),
+        spoil(
+            "/public_keys/0/key_validity_url",
+            json!("https://id.example/?bob%40mail.example"),
+        ),
+        spoil("/public_keys/0/public_key", json!("no key")),
+        spoil("/public_keys", json!([])),
+        spoil("/token", json!("t".repeat(300))),
+        spoil("/token", json!("bob@mail.example")),
+    ] {
+        hostile.answers(FOR_AN_INVITE[3], Answer::Lies(answer));
+        invite(&alice, &room, &hostile).await.refused(502, "M_UNKNOWN");
+        let body = json!({ "invite_3pid": [{ "id_server": hostile.name, "medium": "email", "address": "bob@mail.example" }] });
+        alice.post("/createRoom", body).await.refused(502, "M_UNKNOWN");
+    }
+    assert_eq!(alice.whole_state(&room).await, before);
+    let joined = alice.get("/joined_rooms").await.ok();
+    assert_eq!(joined["joined_rooms"], json!([room]), "no half-made room");
+}
