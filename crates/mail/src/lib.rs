@@ -11,6 +11,7 @@
 mod calling_codes;
 pub mod carrier;
 mod delivery;
+mod helo;
 pub mod letter;
 pub mod outbox;
 mod phone;

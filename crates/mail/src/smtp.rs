@@ -17,7 +17,10 @@ use lettre::{
 };
 use thiserror::Error;
 
-use crate::{Carrier, DeliveryError, Message, Threepid};
+use crate::{
+    Carrier, DeliveryError, Message, Threepid,
+    helo::{self, HeloError},
+};
 
 /// How long connecting to the mail server may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -76,6 +79,8 @@ pub enum SmtpSetupError {
 /// Sends by SMTP, with a connection for each mail: a conversation that was broken off must not be taken up by the next.
 pub struct SmtpCarrier {
     transport: AsyncSmtpTransport<Tokio1Executor>,
+    /// Where the server is, when it may be spoken to without TLS and login.
+    plain: Option<(String, u16)>,
     timeout: Duration,
     from: Mailbox,
     /// What stands after the `@` of message ids.
@@ -106,6 +111,8 @@ impl SmtpCarrier {
         }
         Ok(Self {
             transport: builder.build(),
+            plain: (config.tls == SmtpTls::None && config.login.is_none())
+                .then(|| (config.host.clone(), port)),
             timeout: TIMEOUT,
             from,
             domain,
@@ -123,11 +130,26 @@ impl SmtpCarrier {
         let mail = self
             .mail(message)
             .ok_or(DeliveryError::Never("no mail can be made of it"))?;
-        match tokio::time::timeout(self.timeout, self.transport.send(mail)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(failure(&error)),
-            Err(_) => Err(DeliveryError::Later("the mail server takes too long")),
-        }
+        let sent = tokio::time::timeout(self.timeout, self.hand_over(mail)).await;
+        sent.unwrap_or(Err(DeliveryError::Later("the mail server takes too long")))
+    }
+
+    async fn hand_over(&self, mail: lettre::Message) -> Result<(), DeliveryError> {
+        let envelope = mail.envelope().clone();
+        let mail = mail.formatted();
+        let Err(error) = self.transport.send_raw(&envelope, &mail).await else {
+            return Ok(());
+        };
+        let knows_no_ehlo = matches!(error.status().map(u16::from), Some(500 | 502));
+        let Some((host, port)) = self.plain.as_ref().filter(|_| knows_no_ehlo) else {
+            return Err(failure(&error));
+        };
+        helo::send((host, *port), &self.domain, &envelope, &mail)
+            .await
+            .map_err(|error| match error {
+                HeloError::Reply(code) => refusal(code),
+                HeloError::Broken => DeliveryError::Later("the mail server broke off the conversation"),
+            })
     }
 
     fn mail(&self, message: &Message) -> Option<lettre::Message> {
@@ -181,21 +203,27 @@ fn parameters(config: &SmtpConfig) -> Result<TlsParameters, SmtpSetupError> {
         .map_err(|error| SmtpSetupError::Tls(error.to_string()))
 }
 
-/// What a failure means for the message. Settings that do not fit are the operator's to repair, and no reason to drop
-/// mail: the answers 50x are about commands, 53x about the login.
+/// What a failure means for the message.
 fn failure(error: &lettre::transport::smtp::Error) -> DeliveryError {
-    let code = error.status().map(u16::from);
-    match code {
-        Some(530..=539) => DeliveryError::Later("the mail server does not accept the login"),
-        Some(500..=509) => DeliveryError::Later("the mail server does not understand us"),
-        Some(_) if error.is_permanent() => DeliveryError::Never("the mail server refuses it for good"),
-        Some(_) => DeliveryError::Later("the mail server does not take it now"),
+    match error.status() {
+        Some(code) => refusal(code.into()),
         None if error.is_tls() => DeliveryError::Later("the mail server's certificate is not good"),
         None if error.is_client() => {
             DeliveryError::Later("the mail server does not offer what the settings ask for: TLS, or a login")
         }
         None if error.is_timeout() => DeliveryError::Later("the mail server takes too long"),
         None => DeliveryError::Later("the mail server cannot be reached"),
+    }
+}
+
+/// What a reply means for the message. Settings that do not fit are the operator's to repair, and no reason to drop mail:
+/// the replies 50x are about commands, 53x about the login.
+fn refusal(code: u16) -> DeliveryError {
+    match code {
+        530..=539 => DeliveryError::Later("the mail server does not accept the login"),
+        500..=509 => DeliveryError::Later("the mail server does not understand us"),
+        510..=599 => DeliveryError::Never("the mail server refuses it for good"),
+        _ => DeliveryError::Later("the mail server does not take it now"),
     }
 }
 
