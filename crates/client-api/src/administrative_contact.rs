@@ -35,6 +35,14 @@ pub(crate) fn routes() -> Router<ClientApi> {
         )
 }
 
+/// What clients of r0.5 use until the server says that it speaks r0.6.
+pub(crate) fn unstable_routes() -> Router<ClientApi> {
+    Router::new()
+        .route("/account/3pid/add", post(add_3pid))
+        .route("/account/3pid/bind", post(bind_3pid))
+        .route("/account/3pid/unbind", post(unbind3pid_from_account))
+}
+
 /// `GET /_matrix/client/v3/account/3pid`
 async fn get_account_3pids(
     State(api): State<ClientApi>,

@@ -41,7 +41,7 @@ fn v1() -> Router<ClientApi> {
 
 /// What clients knew by another name before it was specified.
 fn unstable() -> Router<ClientApi> {
-    room_summary::unstable_routes()
+    administrative_contact::unstable_routes().merge(room_summary::unstable_routes())
 }
 
 /// What `r0` and `v3` share.

@@ -303,7 +303,9 @@ async fn what_is_deleted_is_unbound_where_it_was_bound() {
     let never_bound = alice.post("/account/3pid/delete", delete.clone()).await.ok();
     assert_eq!(never_bound["id_server_unbind_result"], "no-support");
     let creds = proven_there(&mailed, "a@example.org").await;
-    alice.post("/account/3pid/bind", creds).await.ok();
+    // As clients of r0.5 have it.
+    let path = "/_matrix/client/unstable/account/3pid/bind";
+    alice.request("POST", path, Some(&creds)).await.ok();
     let looked_up = async || {
         let path = "/_matrix/identity/api/v1/lookup?medium=email&address=a@example.org";
         mailed.server.request("GET", path, None).await.ok()["mxid"].clone()
