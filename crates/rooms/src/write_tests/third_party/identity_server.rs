@@ -26,6 +26,8 @@ pub(super) struct TestIdentityServer {
     pub(super) validity: Mutex<Result<bool, IdentityServerError>>,
     /// What it makes of its answers to `store-invite`.
     pub(super) spoil: Mutex<Option<fn(&mut StoredInvite)>>,
+    /// Who has the address as soon as the next invitation is kept.
+    pub(super) then_owned_by: Mutex<Option<OwnedUserId>>,
     pub(super) facts: Mutex<Option<InviteFacts>>,
     tokens: AtomicUsize,
     asked: AtomicUsize,
@@ -40,6 +42,7 @@ impl Default for TestIdentityServer {
             display_name: Mutex::new("b...@m...".to_owned()),
             validity: Mutex::new(Ok(true)),
             spoil: Mutex::default(),
+            then_owned_by: Mutex::default(),
             facts: Mutex::default(),
             tokens: AtomicUsize::new(0),
             asked: AtomicUsize::new(0),
@@ -108,6 +111,9 @@ impl IdentityServers for TestIdentityServer {
             }],
             beside: Batch::new(),
         };
+        if let Some(owner) = self.then_owned_by.lock().take() {
+            *self.owner.lock() = Some(owner);
+        }
         if let Some(spoil) = *self.spoil.lock() {
             spoil(&mut stored);
         }

@@ -1,3 +1,5 @@
+use gatehouse_store::Table;
+
 use super::*;
 use crate::{
     IdentityServerError, create::CreateRoom, identity_servers::StoredInvite, write_tests::house::request,
@@ -192,4 +194,68 @@ async fn nobody_is_asked_for_a_room_whose_creator_may_not_invite() {
         "{refused:?}"
     );
     assert_eq!((world.identity.asked(), world.events().await), (0, before));
+}
+
+/// What the identity server of this process keeps.
+const KEPT: Table<(String,), (String,)> = Table::new("test.kept");
+
+fn with_row(stored: &mut StoredInvite) {
+    stored
+        .beside
+        .put(&KEPT, &(stored.token.clone(),), &("kept".to_owned(),));
+}
+
+fn with_row_in_vain(stored: &mut StoredInvite) {
+    with_row(stored);
+    // As when somebody has bound the address meanwhile.
+    let never = ("never".to_owned(),);
+    stored.beside.expect(&KEPT, &never, Some(&never));
+}
+
+async fn kept(world: &World) -> usize {
+    let rows = world
+        .store
+        .scan(&KEPT, &Range::all(), Direction::Forward, 10)
+        .await;
+    rows.unwrap().len()
+}
+
+#[tokio::test]
+async fn r30_what_is_kept_here_is_committed_with_the_rooms_event_or_not_at_all() {
+    let mut world = World::new(newest()).await;
+    *world.identity.spoil.lock() = Some(with_row);
+    world
+        .rooms
+        .invite_by_address(&world.alice, &world.room, &invite())
+        .await
+        .unwrap();
+    assert_eq!(kept(&world).await, 1);
+    world.room = create(&world, |_| {}).await.unwrap();
+    assert_eq!(kept(&world).await, 2);
+    *world.identity.spoil.lock() = Some(with_row_in_vain);
+    let before = world.events().await;
+    let refused = world
+        .rooms
+        .invite_by_address(&world.alice, &world.room, &invite())
+        .await;
+    assert!(matches!(refused, Err(WriteError::Contended)), "{refused:?}");
+    let refused = create(&world, |_| {}).await;
+    assert!(matches!(refused, Err(WriteError::Contended)), "{refused:?}");
+    assert_eq!((kept(&world).await, world.events().await), (2, before));
+}
+
+#[tokio::test]
+async fn an_address_that_becomes_somebodys_meanwhile_is_an_ordinary_invite() {
+    let world = World::new(newest()).await;
+    *world.identity.spoil.lock() = Some(with_row_in_vain);
+    *world.identity.then_owned_by.lock() = Some(world.bob.clone());
+    world
+        .rooms
+        .invite_by_address(&world.alice, &world.room, &invite())
+        .await
+        .unwrap();
+    assert_eq!(world.membership(&world.bob).await, MembershipState::Invite);
+    assert_eq!(kept(&world).await, 0);
+    let token = world.identity.last_token();
+    assert_eq!(world.state("m.room.third_party_invite", &token).await, None);
 }
