@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ruma::OwnedServerName;
 
-use crate::{policy::Policy, rates::Rates};
+use crate::{SealingKey, policy::Policy, rates::Rates};
 
 /// Settings of the engine.
 #[derive(Debug, Clone)]
@@ -18,6 +18,9 @@ pub struct Config {
     pub policies: Vec<Policy>,
     /// How addresses are looked up.
     pub lookup: LookupConfig,
+    /// What its private keys are encrypted with where they are stored; `None`: they are stored as they are. With another
+    /// one than before, a new signing key is made; the earlier ones still count.
+    pub sealing_key: Option<SealingKey>,
     /// Where the pages are that invitations lead to, without a slash at the end.
     pub pages_base_url: String,
     /// Hosts, with their port when it is not the usual one, to which `next_link` may lead after a validation.
@@ -64,6 +67,7 @@ impl Config {
             base_url,
             policies: Vec::new(),
             lookup: LookupConfig::default(),
+            sealing_key: None,
             next_link_hosts: Vec::new(),
             rates: Rates::default(),
         }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
-    Identity, Unavailable,
+    Identity, SealingKey, Unavailable,
     identity::ATTEMPTS,
     random,
     tables::{KEYS, KEYS_BY_PUBLIC},
@@ -28,12 +28,22 @@ const DAMAGED: Unavailable = Unavailable::Damaged("signing key of the identity s
 /// What is stored of a long-lived key.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KeyRow {
-    /// `None`: revoked. What was signed with it says nothing any more.
-    seed: Option<[u8; 32]>,
+    private: Private,
     public: [u8; 32],
     made_ms: u64,
 }
 json_value!(KeyRow);
+
+/// The private half of a long-lived key.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Private {
+    /// Readable with the sealing key of the configuration.
+    Sealed(Vec<u8>),
+    /// As it is: the configuration had no sealing key.
+    Open([u8; 32]),
+    /// Gone. What was signed with it says nothing any more.
+    Revoked,
+}
 
 /// A long-lived key, as operators see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,21 +70,34 @@ pub enum RevokeKeyError {
 }
 
 impl KeyRow {
-    fn generate(now_ms: u64) -> Result<Self, Unavailable> {
+    fn generate(sealing_key: Option<&SealingKey>, now_ms: u64) -> Result<(Self, [u8; 32]), Unavailable> {
         let seed = random::bytes()?;
         let public = SigningKey::from_seed(seed, "0")
             .map_err(|_| DAMAGED)?
             .public_key();
-        Ok(Self {
-            seed: Some(seed),
+        let private = match sealing_key {
+            Some(key) => Private::Sealed(key.close(&public, seed)?),
+            None => Private::Open(seed),
+        };
+        let row = Self {
+            private,
             public,
             made_ms: now_ms,
-        })
+        };
+        Ok((row, seed))
     }
 
-    fn signing_key(&self, number: u64) -> Result<SigningKey, Unavailable> {
-        let seed = self.seed.ok_or(DAMAGED)?;
-        SigningKey::from_seed(seed, &number.to_string()).map_err(|_| DAMAGED)
+    fn is_revoked(&self) -> bool {
+        self.private == Private::Revoked
+    }
+
+    /// `None`: nobody can sign with it any more.
+    fn seed(&self, sealing_key: Option<&SealingKey>) -> Option<[u8; 32]> {
+        match &self.private {
+            Private::Sealed(sealed) => sealing_key?.open(&self.public, sealed),
+            Private::Open(seed) => Some(*seed),
+            Private::Revoked => None,
+        }
     }
 }
 
@@ -89,7 +112,7 @@ impl Identity {
         };
         let row = self.get(&KEYS, &(number,)).await?;
         Ok(row
-            .filter(|row| row.seed.is_some())
+            .filter(|row| !row.is_revoked())
             .map(|row| encode_key(&row.public)))
     }
 
@@ -102,7 +125,7 @@ impl Identity {
             return Ok(false);
         };
         let row = self.get(&KEYS, &number).await?;
-        Ok(row.is_some_and(|row| row.seed.is_some()))
+        Ok(row.is_some_and(|row| !row.is_revoked()))
     }
 
     /// The long-lived keys, the oldest first.
@@ -114,7 +137,7 @@ impl Identity {
                 id: format!("{ALGORITHM}{number}"),
                 public_key: encode_key(&row.public),
                 made_ms: row.made_ms,
-                is_revoked: row.seed.is_none(),
+                is_revoked: row.is_revoked(),
             })
             .collect())
     }
@@ -140,11 +163,11 @@ impl Identity {
         for _ in 0..ATTEMPTS {
             let row = self.get(&KEYS, &(number,)).await?;
             let row = row.ok_or(RevokeKeyError::NotFound)?;
-            if row.seed.is_none() {
+            if row.is_revoked() {
                 return Ok(());
             }
             let revoked = KeyRow {
-                seed: None,
+                private: Private::Revoked,
                 ..row.clone()
             };
             let mut batch = Batch::new();
@@ -180,23 +203,35 @@ impl Identity {
         let public = decode_key(public_key).ok_or(DAMAGED)?;
         if let Some((number,)) = self.get(&KEYS_BY_PUBLIC, &(public,)).await?
             && let Some(row) = self.get(&KEYS, &(number,)).await?
-            && row.seed.is_some()
+            && let Some(seed) = row.seed(self.sealing_key())
         {
-            return sign_as(self.server_name().as_str(), &row.signing_key(number)?, object);
+            return sign_as(self.server_name().as_str(), &named(number, seed)?, object);
         }
         self.sign(object).await
     }
 
     async fn signing_key(&self) -> Result<SigningKey, Unavailable> {
         for _ in 0..ATTEMPTS {
-            if let Some((number, row)) = self.newest_key().await? {
-                return row.signing_key(number);
-            }
-            if let Some(row) = self.add_key(0, Batch::new()).await? {
-                return row.signing_key(0);
+            let newest = self.newest_key().await?;
+            let number = match &newest {
+                None => 0,
+                Some((number, row)) => {
+                    if let Some(seed) = row.seed(self.sealing_key()) {
+                        return named(*number, seed);
+                    }
+                    tracing::warn!("the identity service cannot open its signing key, and makes another");
+                    number.checked_add(1).ok_or(DAMAGED)?
+                }
+            };
+            if let Some(seed) = self.add_key(number, Batch::new()).await? {
+                return named(number, seed);
             }
         }
         Err(Unavailable::Contended)
+    }
+
+    fn sealing_key(&self) -> Option<&SealingKey> {
+        self.config().sealing_key.as_ref()
     }
 
     async fn newest_key(&self) -> Result<Option<(u64, KeyRow)>, Unavailable> {
@@ -205,14 +240,18 @@ impl Identity {
         Ok(newest.pop().map(|((number,), row)| (number, row)))
     }
 
-    /// Commits the batch and a new key with this number; `None` when something was in the way.
-    async fn add_key(&self, number: u64, mut batch: Batch) -> Result<Option<KeyRow>, Unavailable> {
-        let row = KeyRow::generate(self.now_ms())?;
+    /// Commits the batch and a new key with this number: its seed; `None` when something was in the way.
+    async fn add_key(&self, number: u64, mut batch: Batch) -> Result<Option<[u8; 32]>, Unavailable> {
+        let (row, seed) = KeyRow::generate(self.sealing_key(), self.now_ms())?;
         batch.expect(&KEYS, &(number,), None);
         batch.put(&KEYS, &(number,), &row);
         batch.put(&KEYS_BY_PUBLIC, &(row.public,), &(number,));
-        Ok(self.commit(batch).await?.map(|_| row))
+        Ok(self.commit(batch).await?.map(|_| seed))
     }
+}
+
+fn named(number: u64, seed: [u8; 32]) -> Result<SigningKey, Unavailable> {
+    SigningKey::from_seed(seed, &number.to_string()).map_err(|_| DAMAGED)
 }
 
 /// The object with a signature by this key in the name of this server.

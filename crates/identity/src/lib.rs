@@ -30,6 +30,7 @@ mod policy;
 mod random;
 mod rates;
 mod redaction;
+mod seal;
 mod secret;
 mod session_grammar;
 pub mod sign;
@@ -54,6 +55,7 @@ pub use self::{
     pepper_rotation::RotatePepperError,
     policy::{Policy, PolicyText},
     rates::{Rate, Rates},
+    seal::SealingKey,
     secret::Secret,
     sign::SignError,
     validation::{RequestTokenError, ValidationRequest},

@@ -10,7 +10,7 @@ use gatehouse_accounts::{Accounts, Secret};
 use gatehouse_directory::{Directory, NoRemoteDirectories};
 use gatehouse_events::{Clock, RoomVersion, SigningKey};
 use gatehouse_federation::Federation;
-use gatehouse_identity::Identity;
+use gatehouse_identity::{Identity, SealingKey};
 use gatehouse_identity_client::{IdentityClient, Parts, Trust};
 use gatehouse_mail::Outbox;
 use gatehouse_rooms::{NoFederation, Rooms};
@@ -22,7 +22,7 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     config::Config, homeservers::AllHomeservers, identity, identity_servers::AskedByRooms, identity_service,
-    outside, signing_key_file, start::baseurl, start_error::StartError,
+    outside, signing_key_file, start_error::StartError,
 };
 
 /// Ends when the store has failed for good, with the reason.
@@ -60,6 +60,9 @@ pub struct Engines {
     pub(crate) key: Arc<SigningKey>,
 }
 
+/// What the key is derived for under which the identity service's private keys are stored.
+const IDENTITY_KEYS: &str = "gatehouse: keys of the identity service";
+
 /// The bundled identity service, and the homeservers that it asks.
 struct Identities {
     engine: Option<Identity>,
@@ -74,8 +77,10 @@ impl Identities {
         outbox: &Outbox,
         accounts: &Accounts,
         federation: &Federation,
+        key: &SigningKey,
     ) -> Result<Self, StartError> {
-        let settings = identity_service::settings(config)?;
+        let mut settings = identity_service::settings(config)?;
+        settings.sealing_key = Some(SealingKey::new(key.derive_key(IDENTITY_KEYS)));
         let homeservers = Arc::new(AllHomeservers::new(
             accounts.clone(),
             federation.clone(),
@@ -113,7 +118,18 @@ pub(crate) async fn open_watched(
     };
     let (store, failure) = open_store(config, storage).await?;
     identity::check(&store, &config.server_name).await?;
-    let key = Arc::new(key);
+    let engines = engines(config, server_name, store, Arc::new(key), clock)?;
+    Ok((engines, failure))
+}
+
+/// The engines over the store, each with those that it asks.
+fn engines(
+    config: &Config,
+    server_name: OwnedServerName,
+    store: Store,
+    key: Arc<SigningKey>,
+    clock: Clock,
+) -> Result<Engines, StartError> {
     let trust = Trust::new(&config.identity_servers.trusted, identity_service::names(config));
     let outbound = outside::outbound(config, &trust)?;
     let outbox = outside::outbox(config, &store, &clock)?;
@@ -129,7 +145,7 @@ pub(crate) async fn open_watched(
         clock.clone(),
         outside::federation_outbound(config)?,
     );
-    let identities = Identities::new(config, &store, &clock, &outbox, &accounts, &federation)?;
+    let identities = Identities::new(config, &store, &clock, &outbox, &accounts, &federation, &key)?;
     let identity_client = IdentityClient::new(
         Parts {
             store: store.clone(),
@@ -164,7 +180,7 @@ pub(crate) async fn open_watched(
         directory_config,
         Arc::new(NoRemoteDirectories),
     );
-    let engines = Engines {
+    Ok(Engines {
         store,
         accounts,
         rooms,
@@ -174,8 +190,7 @@ pub(crate) async fn open_watched(
         identity: identities.engine,
         identity_client,
         key,
-    };
-    Ok((engines, failure))
+    })
 }
 
 fn make_data_dir(config: &Config) -> Result<(), StartError> {
@@ -230,7 +245,7 @@ fn accounts_config(config: &Config, server_name: OwnedServerName) -> gatehouse_a
         shared_secret: registration.shared_secret.as_deref().map(Secret::new),
         cheap_password_hash: registration.cheap_password_hash,
     };
-    accounts.public_baseurl = config.public_baseurl.clone().unwrap_or_else(|| baseurl(config));
+    accounts.public_baseurl = config.baseurl();
     accounts
         .next_link_hosts
         .clone_from(&config.identity_service.next_link_hosts);

@@ -1,10 +1,11 @@
 use gatehouse_events::json::canonical_object;
+use gatehouse_store::Range;
 use ruma::serde::Base64;
 use ruma::signatures::{PublicKeyMap, PublicKeySet};
 use serde_json::{Value, json};
 
-use super::{House, house, identity};
-use crate::RevokeKeyError;
+use super::{House, house, house_with, identity};
+use crate::{RevokeKeyError, SealingKey, tables::KEYS};
 
 async fn key(house: &House, id: &str) -> Option<String> {
     house.identity.public_key(id).await.unwrap()
@@ -104,4 +105,31 @@ async fn two_nodes_that_start_at_once_have_one_key() {
     let (one, two) = tokio::join!(house.identity.current_public_key(), other.current_public_key());
     assert_eq!(one.unwrap(), two.unwrap());
     assert_eq!(house.identity.keys().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn private_keys_are_stored_sealed_and_another_seal_means_another_key() {
+    let sealed_with =
+        |byte| move |config: &mut crate::Config| config.sealing_key = Some(SealingKey::new([byte; 32]));
+    let house = house_with(sealed_with(1));
+    let first = house.identity.current_public_key().await.unwrap();
+    let rows = house.identity.scan(&KEYS, &Range::all(), 10).await.unwrap();
+    assert!(!serde_json::to_string(&rows[0].1).unwrap().contains("Open"));
+    let again = identity(
+        &house.store,
+        &house.clock,
+        house.homeservers.clone(),
+        sealed_with(1),
+    );
+    assert_eq!(again.current_public_key().await.unwrap(), first);
+    let other = identity(
+        &house.store,
+        &house.clock,
+        house.homeservers.clone(),
+        sealed_with(2),
+    );
+    let second = other.current_public_key().await.unwrap();
+    assert_ne!(second, first);
+    assert!(is_valid(&house, &first).await && is_valid(&house, &second).await);
+    assert_eq!(key(&house, "ed25519:1").await, Some(second));
 }
