@@ -543,6 +543,20 @@ impl Config {
         }
     }
 
+    /// Where clients reach it: as configured, or at the first listener.
+    pub fn baseurl(&self) -> String {
+        if let Some(public) = &self.public_baseurl {
+            return public.clone();
+        }
+        let listener = self.listeners().into_iter().next().unwrap_or_default();
+        let scheme = if listener.tls_cert.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{}:{}/", listener.address, listener.port)
+    }
+
     /// Whether only this machine can reach it.
     pub fn is_loopback_only(&self) -> bool {
         self.listeners().iter().all(|listener| {

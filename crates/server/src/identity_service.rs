@@ -9,14 +9,12 @@ use crate::{
     StartError,
     config::{Config, PolicyConfig},
     outside::authority,
-    start::baseurl,
 };
 
 /// Where the identity service is reached, without a slash at the end.
 pub(crate) fn base_url(config: &Config) -> String {
-    let own = config.identity_service.public_baseurl.as_deref();
-    let url = own.or(config.public_baseurl.as_deref());
-    let url = url.map_or_else(|| baseurl(config), ToOwned::to_owned);
+    let own = config.identity_service.public_baseurl.clone();
+    let url = own.unwrap_or_else(|| config.baseurl());
     url.trim_end_matches('/').to_owned()
 }
 
@@ -98,8 +96,7 @@ fn own_name(config: &Config) -> Result<OwnedServerName, StartError> {
 
 /// Where the pages are: with the homeserver, whoever runs the identity service.
 fn pages_base_url(config: &Config) -> String {
-    let url = config.public_baseurl.clone().unwrap_or_else(|| baseurl(config));
-    url.trim_end_matches('/').to_owned()
+    config.baseurl().trim_end_matches('/').to_owned()
 }
 
 /// What the operator says of the homeserver's limits holds for the service in the same process.

@@ -202,7 +202,7 @@ fn client_config(config: &Config) -> Result<ClientApiConfig, StartError> {
         RoomVersionId::try_from(name.as_str()).map_err(|_| StartError::RoomVersion(name.clone()))
     };
     Ok(ClientApiConfig {
-        public_baseurl: config.public_baseurl.clone().unwrap_or_else(|| baseurl(config)),
+        public_baseurl: config.baseurl(),
         identity_server: identity_service::told_to_clients(config),
         federation_address: config.public_baseurl.as_deref().and_then(federation_address),
         default_room_version: version(&config.rooms.default_version)?,
@@ -221,17 +221,6 @@ fn client_config(config: &Config) -> Result<ClientApiConfig, StartError> {
             page: config.support.page.clone(),
         },
     })
-}
-
-/// Where clients reach the first listener.
-pub(crate) fn baseurl(config: &Config) -> String {
-    let listener = config.listeners().into_iter().next().unwrap_or_default();
-    let scheme = if listener.tls_cert.is_some() {
-        "https"
-    } else {
-        "http"
-    };
-    format!("{scheme}://{}:{}/", listener.address, listener.port)
 }
 
 /// Where other servers reach one that is public at this address: at the same place, as all APIs share a listener.
