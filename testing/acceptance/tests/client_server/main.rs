@@ -88,6 +88,7 @@ mod space_hierarchy;
 mod sync;
 #[cfg(test)]
 mod tags;
+#[cfg(test)]
 mod third_party_membership;
 #[cfg(test)]
 mod uia;
