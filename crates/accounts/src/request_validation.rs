@@ -281,14 +281,14 @@ impl Accounts {
             return Ok(Message::Token);
         }
         let hides = self.config().hide_known_addresses;
-        match (resets, request.threepid.medium()) {
-            (true, _) if !hides => Err(RequestValidationError::UnknownAddress),
-            (false, _) if !hides => Err(RequestValidationError::AddressInUse),
-            (true, Medium::Email) => Ok(Message::Instead(Letter::NoAccount)),
-            (true, Medium::Msisdn) => Ok(Message::Silence),
-            (false, Medium::Email) => Ok(Message::Instead(Letter::AddressInUse)),
-            // Whoever proves the number is told then.
-            (false, Medium::Msisdn) => Ok(Message::Token),
+        match (request.purpose, request.threepid.medium()) {
+            (Purpose::ResetPassword, _) if !hides => Err(RequestValidationError::UnknownAddress),
+            (Purpose::ResetPassword, Medium::Email) => Ok(Message::Instead(Letter::NoAccount)),
+            (Purpose::ResetPassword, Medium::Msisdn) => Ok(Message::Silence),
+            _ if !hides => Err(RequestValidationError::AddressInUse),
+            (Purpose::Register, Medium::Email) => Ok(Message::Instead(Letter::AddressInUse)),
+            // Whoever proves it is told then.
+            (Purpose::Register, Medium::Msisdn) | (Purpose::Add, _) => Ok(Message::Token),
         }
     }
 

@@ -331,3 +331,20 @@ async fn w16_whoever_is_gone_is_unbound() {
     let found = mailed.server.request("GET", path, None).await.ok();
     assert_eq!(found["mxid"], Value::Null);
 }
+
+#[tokio::test]
+async fn t26_whoever_proves_the_address_of_another_account_is_told_then() {
+    let mailed = mailed().await;
+    let (alice, bob) = (mailed.server.user("alice").await, mailed.server.user("bob").await);
+    mailed.add(&alice, "a@example.org").await;
+    let sid = mailed.proven("account/3pid", "a@example.org", "second").await;
+    let body = json!({ "sid": sid, "client_secret": "second", "auth": password(&bob) });
+    bob.post("/account/3pid/add", body)
+        .await
+        .refused(400, "M_THREEPID_IN_USE");
+    assert_eq!(bob.get("/account/3pid").await.ok(), json!({ "threepids": [] }));
+    assert_eq!(
+        alice.get("/account/3pid").await.ok()["threepids"][0]["address"],
+        "a@example.org"
+    );
+}
