@@ -1,8 +1,7 @@
-use gatehouse_store::Table;
-
 use super::*;
 use crate::{
-    IdentityServerError, create::CreateRoom, identity_servers::StoredInvite, write_tests::house::request,
+    IdentityServerError, create::CreateRoom, identity_servers::StoredInvite, tables::USED_INVITE_TOKENS,
+    write_tests::house::request,
 };
 
 #[tokio::test]
@@ -196,26 +195,28 @@ async fn nobody_is_asked_for_a_room_whose_creator_may_not_invite() {
     assert_eq!((world.identity.asked(), world.events().await), (0, before));
 }
 
-/// What the identity server of this process keeps.
-const KEPT: Table<(String,), (String,)> = Table::new("test.kept");
+/// What the identity server of this process keeps, in a table of ours.
+fn kept_row(token: &str) -> ((OwnedRoomId, String), (OwnedUserId,)) {
+    let nowhere = "!kept:s".try_into().unwrap();
+    ((nowhere, token.to_owned()), (user("kept"),))
+}
 
 fn with_row(stored: &mut StoredInvite) {
-    stored
-        .beside
-        .put(&KEPT, &(stored.token.clone(),), &("kept".to_owned(),));
+    let (key, row) = kept_row(&stored.token);
+    stored.beside.put(&USED_INVITE_TOKENS, &key, &row);
 }
 
 fn with_row_in_vain(stored: &mut StoredInvite) {
     with_row(stored);
     // As when somebody has bound the address meanwhile.
-    let never = ("never".to_owned(),);
-    stored.beside.expect(&KEPT, &never, Some(&never));
+    let (key, row) = kept_row("never");
+    stored.beside.expect(&USED_INVITE_TOKENS, &key, Some(&row));
 }
 
 async fn kept(world: &World) -> usize {
     let rows = world
         .store
-        .scan(&KEPT, &Range::all(), Direction::Forward, 10)
+        .scan(&USED_INVITE_TOKENS, &Range::all(), Direction::Forward, 10)
         .await;
     rows.unwrap().len()
 }
