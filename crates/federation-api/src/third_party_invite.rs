@@ -3,7 +3,7 @@
 use axum::{Json, Router, extract::State, http::HeaderMap, routing::put};
 use gatehouse_events::json::canonical_object;
 use gatehouse_http::{ApiError, ClientAddress, EVENT_BODY, JsonObject, Limit, Path, body::json_input};
-use gatehouse_rooms::BoundAddress;
+use gatehouse_rooms::{BoundAddress, BoundOutcome};
 use http::{Method, Uri};
 use ruma::OwnedRoomId;
 use serde_json::{Value, json};
@@ -23,8 +23,8 @@ pub(crate) fn routes() -> Router<FederationApi> {
         )
 }
 
-/// `PUT /_matrix/federation/v1/3pid/onbind`. Nobody signs it: what it says is checked against the rooms. Whatever comes of
-/// it, the answer is the same (security.md T18).
+/// `PUT /_matrix/federation/v1/3pid/onbind`. Nobody signs it: what it says is checked against the rooms. Whatever is
+/// wrong with it, the answer is the same (security.md T18).
 async fn on_bind_third_party_identifier(
     State(api): State<FederationApi>,
     address: ClientAddress,
@@ -38,8 +38,10 @@ async fn on_bind_third_party_identifier(
             "The body needs a `mxid` and at most 100 `invites`, each with `room_id`, `sender` and `signed`.",
         )
     })?;
-    api.rooms.accept_bound(&bound).await.map_err(errors::exchange)?;
-    Ok(Json(json!({})))
+    match api.rooms.accept_bound(&bound).await.map_err(errors::exchange)? {
+        BoundOutcome::AllAccepted => Ok(Json(json!({}))),
+        BoundOutcome::SomeRefused => Err(ApiError::forbidden("Not all of these invitations were accepted.")),
+    }
 }
 
 /// `PUT /_matrix/federation/v1/exchange_third_party_invite/{roomId}`

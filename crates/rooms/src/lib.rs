@@ -51,7 +51,7 @@ pub use self::{
     identity_servers::{IdentityServerError, IdentityServers, NoIdentityServers},
     membership::{
         MembershipRequest,
-        bound_address::{BoundAddress, BoundInvite},
+        bound_address::{BoundAddress, BoundInvite, BoundOutcome},
         deactivation::DeactivationError,
         invite_by_address::AddressInvite,
         join::Join,

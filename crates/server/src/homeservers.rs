@@ -61,7 +61,10 @@ impl AllHomeservers {
             .and_then(|body| BoundAddress::read(&body))
             .ok_or_else(|| HomeserverError::Never("the invitations cannot be read".to_owned()))?;
         let accepted = rooms.accept_bound(&bound).await;
-        accepted.map_err(|error| HomeserverError::Later(error.to_string()))
+        // What was refused stays so, and is in the log.
+        accepted
+            .map(|_| ())
+            .map_err(|error| HomeserverError::Later(error.to_string()))
     }
 }
 

@@ -89,13 +89,23 @@ impl BoundInvite {
     }
 }
 
+/// What became of the invitations for a bound address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BoundOutcome {
+    /// All of them are invites now.
+    AllAccepted,
+    /// At least one was not true, or not for a user of this server; which, and why, is nobody's business.
+    SomeRefused,
+}
+
 impl Rooms {
     /// The invitations become invites. Those that are not true are passed over; an error means that some could not be
     /// looked at, and to send all of them again.
-    pub async fn accept_bound(&self, bound: &BoundAddress) -> Result<(), WriteError> {
+    pub async fn accept_bound(&self, bound: &BoundAddress) -> Result<BoundOutcome, WriteError> {
         if !self.is_active(&bound.mxid).await? {
-            return Ok(());
+            return Ok(BoundOutcome::SomeRefused);
         }
+        let mut outcome = BoundOutcome::AllAccepted;
         let mut delayed = Vec::new();
         for invite in bound.invites.iter().take(MAX_BOUND_INVITES) {
             match self.accept_one(&bound.mxid, invite).await {
@@ -103,13 +113,14 @@ impl Rooms {
                 Err(error) if error.may_pass() => delayed.push(error),
                 Err(error) => {
                     tracing::info!(room = %invite.room_id, %error, "an invitation by address was not accepted");
+                    outcome = BoundOutcome::SomeRefused;
                 }
             }
             if delayed.len() == MAX_DELAYED {
                 break;
             }
         }
-        delayed.into_iter().next().map_or(Ok(()), Err)
+        delayed.into_iter().next().map_or(Ok(outcome), Err)
     }
 
     async fn accept_one(&self, mxid: &UserId, invite: &BoundInvite) -> Result<(), WriteError> {
