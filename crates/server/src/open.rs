@@ -58,6 +58,8 @@ pub struct Engines {
     pub(crate) identity_client: IdentityClient,
     /// The server's signing key.
     pub(crate) key: Arc<SigningKey>,
+    /// What time it is.
+    pub(crate) clock: Clock,
 }
 
 /// What the key is derived for under which the identity service's private keys are stored.
@@ -176,7 +178,7 @@ fn engines(
     let directory = Directory::new(
         store.clone(),
         rooms.clone(),
-        clock,
+        clock.clone(),
         directory_config,
         Arc::new(NoRemoteDirectories),
     );
@@ -190,6 +192,7 @@ fn engines(
         identity: identities.engine,
         identity_client,
         key,
+        clock,
     })
 }
 

@@ -12,6 +12,7 @@ use gatehouse_http::{
     serve,
 };
 use gatehouse_identity_api::IdentityApi;
+use gatehouse_pages::{Client, PASS_KEY_PURPOSE, Pages, PagesConfig};
 use gatehouse_sync::Sync;
 use ruma::RoomVersionId;
 use tokio::task::JoinSet;
@@ -132,6 +133,7 @@ struct Routers {
     health: Router,
     identity: Option<Router>,
     federation: Option<Router>,
+    pages: Option<Router>,
 }
 
 impl Routers {
@@ -155,6 +157,7 @@ impl Routers {
             admin: gatehouse_admin_api::router(admin),
             metrics: gatehouse_admin_api::metrics_router(Arc::clone(&http.metrics)),
             health: gatehouse_admin_api::health_router(engines.store.clone()),
+            pages: pages(config, engines, http)?,
             federation: config.federation.enabled.then(|| {
                 gatehouse_federation_api::router(FederationApi {
                     http: http.clone(),
@@ -176,6 +179,9 @@ impl Routers {
         let mut router = self.health.clone();
         if apis.contains(&Api::Client) {
             router = router.merge(self.client.clone());
+            if let Some(pages) = self.pages.clone() {
+                router = router.merge(pages);
+            }
         }
         if let Some(federation) = self
             .federation
@@ -195,6 +201,31 @@ impl Routers {
         }
         router
     }
+}
+
+/// The pages that invitations lead to, where the identity service that sends them runs.
+fn pages(config: &Config, engines: &Engines, http: &HttpContext) -> Result<Option<Router>, StartError> {
+    let Some(identity) = engines.identity.clone() else {
+        return Ok(None);
+    };
+    let clients = config.invitations.clients.iter().map(|client| Client {
+        name: client.name.clone(),
+        url: client.url.clone(),
+    });
+    let settings = PagesConfig {
+        server_name: engines.accounts.server_name().to_owned(),
+        clients: clients.collect(),
+        pass_key: engines.key.derive_key(PASS_KEY_PURPOSE),
+    };
+    let pages = Pages::new(
+        http.clone(),
+        engines.rooms.clone(),
+        identity,
+        engines.clock.clone(),
+        settings,
+    );
+    let pages = pages.map_err(|error| StartError::Pages(error.to_string()))?;
+    Ok(Some(pages.router()))
 }
 
 fn client_config(config: &Config) -> Result<ClientApiConfig, StartError> {

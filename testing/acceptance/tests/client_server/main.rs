@@ -29,6 +29,8 @@ mod guest_access;
 #[cfg(test)]
 mod hostile_identity_server;
 #[cfg(test)]
+mod invitation_page;
+#[cfg(test)]
 mod inviting;
 #[cfg(test)]
 mod joining;

@@ -1,0 +1,79 @@
+//! What the handlers work with.
+
+use std::sync::Arc;
+
+use axum::{Router, response::Response};
+use gatehouse_accounts::Accounts;
+use gatehouse_events::Clock;
+use gatehouse_http::HttpContext;
+use gatehouse_identity::Identity;
+use gatehouse_rooms::Rooms;
+use http::StatusCode;
+use minijinja::context;
+use ruma::OwnedServerName;
+
+use crate::{Client, html::Html, invitation, pass};
+
+/// What pages are derived for, where a key is needed.
+pub const PASS_KEY_PURPOSE: &str = pass::PURPOSE;
+
+/// What an operator may set about pages.
+pub struct PagesConfig {
+    /// The homeserver's name.
+    pub server_name: OwnedServerName,
+    /// Clients that pages offer.
+    pub clients: Vec<Client>,
+    /// Signs what a form gives back; derived for [`PASS_KEY_PURPOSE`].
+    pub pass_key: [u8; 32],
+}
+
+/// The engines behind the pages. Cheap to clone.
+#[derive(Clone)]
+pub struct Pages {
+    pub(crate) http: HttpContext,
+    pub(crate) accounts: Accounts,
+    pub(crate) rooms: Rooms,
+    pub(crate) identity: Identity,
+    pub(crate) clock: Clock,
+    pub(crate) config: Arc<PagesConfig>,
+    pub(crate) html: Html,
+}
+
+/// The templates are broken.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct PagesError(#[from] minijinja::Error);
+
+impl Pages {
+    /// Pages over these engines.
+    pub fn new(
+        http: HttpContext,
+        rooms: Rooms,
+        identity: Identity,
+        clock: Clock,
+        config: PagesConfig,
+    ) -> Result<Self, PagesError> {
+        Ok(Self {
+            accounts: http.accounts.clone(),
+            http,
+            rooms,
+            identity,
+            clock,
+            config: Arc::new(config),
+            html: Html::new()?,
+        })
+    }
+
+    /// Everything under `/_gatehouse`.
+    pub fn router(self) -> Router {
+        Router::new()
+            .nest("/_gatehouse", invitation::routes())
+            .with_state(self)
+    }
+
+    /// A page that says one thing.
+    pub(crate) fn message(&self, status: StatusCode, heading: &str, text: &str) -> Response {
+        let page = context! { server_name => self.config.server_name.as_str(), heading, text };
+        self.html.page(status, "message.html", page)
+    }
+}
