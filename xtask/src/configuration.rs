@@ -306,10 +306,6 @@ fn page(sections: &[Section]) -> String {
 /// Tables whose features are still to come.
 const LATER: &[&str] = &[
     "[federation]",
-    "[outbound_http]",
-    "[identity_servers]",
-    "[identity_service]",
-    "[email]",
     "[media]",
     "[app_services]",
     "[recaptcha]",
