@@ -124,9 +124,15 @@ fn functions(source: &str) -> Vec<String> {
         .collect()
 }
 
-/// `joinRoomById` to `join_room_by_id`; a run of capitals is one word, as in `getOneTimeURL`, and so is `3PID`.
+/// `joinRoomById` to `join_room_by_id`; a run of capitals is one word, as in `getOneTimeURL`, and so is `3PID`. The
+/// identity service's operations end in `V2`, which says of their functions nothing that the path does not.
 fn snake_case(id: &str) -> String {
-    let characters: Vec<char> = id.replace("3PID", "_3pid").chars().collect();
+    let id = id.strip_suffix("V2").unwrap_or(id);
+    let id = id
+        .replace("3PID", "_3pid")
+        .replace("3pid", "_3pid")
+        .replace("__", "_");
+    let characters: Vec<char> = id.chars().collect();
     let mut name = String::new();
     for (index, character) in characters.iter().enumerate() {
         let after_small = index > 0
@@ -162,6 +168,9 @@ mod tests {
             ("getURLPreview", "get_url_preview"),
             ("getAccount3PIDs", "get_account_3pids"),
             ("requestTokenTo3PIDEmail", "request_token_to_3pid_email"),
+            ("delete3pidFromAccount", "delete_3pid_from_account"),
+            ("getValidated3pidV2", "get_validated_3pid"),
+            ("bindV2", "bind"),
         ] {
             assert_eq!(snake_case(id), name);
         }

@@ -48,6 +48,9 @@ pub(crate) fn federation_outbound(config: &Config) -> Result<Option<Outbound>, S
 
 /// Where messages wait, with those who carry them, as far as they are set up.
 pub(crate) fn outbox(config: &Config, store: &Store, clock: &Clock) -> Result<Outbox, StartError> {
+    if config.registration.email_required && config.email.smtp_host.is_none() {
+        return Err(StartError::MailRequired);
+    }
     let templates = Templates::overridden(config.email.templates.as_deref())?;
     let carriers = Carriers {
         email: match smtp(&config.email)? {
@@ -158,6 +161,14 @@ mod tests {
             let gateway = format!("[sms]\nurl = 'http://127.0.0.1:9/send'\n{gateway}");
             assert_eq!(can_send(&gateway).unwrap(), [false, true], "{gateway}");
         }
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_proven_is_not_required() {
+        let required = "[registration]\nemail_required = true\n";
+        assert!(matches!(can_send(required), Err(StartError::MailRequired)));
+        let mail = format!("{required}[email]\nsmtp_host = 'mail.example'\nfrom = 'us@example.org'");
+        assert_eq!(can_send(&mail).unwrap(), [true, false]);
     }
 
     #[test]

@@ -73,6 +73,11 @@ pub enum StartError {
     /// The pages cannot be shown.
     #[error("the pages cannot be shown: {0}")]
     Pages(String),
+    /// Nobody could register.
+    #[error(
+        "`[registration] email_required` is set, but no mail can be sent; set `[email] smtp_host` and `from`"
+    )]
+    MailRequired,
     /// Mail has no sender.
     #[error("`[email] smtp_host` is set but `from` is not; say from which address mail is sent")]
     MailFrom,
