@@ -5,10 +5,11 @@ use ruma::{OwnedUserId, UserId};
 use thiserror::Error;
 
 use crate::{
-    Accounts, DeviceRequest, LoggedIn, NewDeviceError, Secret, Unavailable, UserError,
+    Accounts, DeviceRequest, LoggedIn, NewDeviceError, Secret, Unavailable, User, UserError,
     accounts::ATTEMPTS,
     password_hash::{HashError, Verdict},
     tables::USERS,
+    users::UserRow,
 };
 
 /// Why somebody was not logged in.
@@ -48,6 +49,39 @@ impl Accounts {
         password: &Secret,
         device: &DeviceRequest,
     ) -> Result<LoggedIn, LoginError> {
+        let (user_id, _, password) = self.check_credentials(name, password).await?;
+        self.log_in(&user_id, device, password).await
+    }
+
+    /// Whose name and password these are, for something that needs no device. As for
+    /// [`Self::login_with_password`], a locked account is an error; a suspended one is not.
+    pub async fn user_by_password(&self, name: &str, password: &Secret) -> Result<User, LoginError> {
+        let (user_id, row, _) = self.check_credentials(name, password).await?;
+        Ok(row.describe(user_id))
+    }
+
+    /// Logs in a user who has proved who they are in another way.
+    pub async fn login_as(&self, user_id: &UserId, device: &DeviceRequest) -> Result<LoggedIn, LoginError> {
+        let row = self.active_user_row(user_id).await.map_err(|error| match error {
+            UserError::Unavailable(source) => LoginError::Unavailable(source),
+            UserError::NotFound | UserError::Deactivated => LoginError::InvalidCredentials,
+        })?;
+        if row.locked {
+            return Err(LoginError::Locked);
+        }
+        let unchanged = Rehash {
+            from: row.password_hash.clone(),
+            to: row.password_hash,
+        };
+        self.log_in(user_id, device, unchanged).await
+    }
+
+    /// Takes as long for a name that nobody has as for a wrong password.
+    async fn check_credentials(
+        &self,
+        name: &str,
+        password: &Secret,
+    ) -> Result<(OwnedUserId, UserRow, Rehash), LoginError> {
         let (user_id, row) = match self.named_user(name) {
             Some(user_id) => {
                 let (user_id, row) = self.row_for_login(user_id).await?;
@@ -69,38 +103,18 @@ impl Accounts {
         if row.locked {
             return Err(LoginError::Locked);
         }
-        self.log_in(
-            &user_id,
-            device,
-            Rehash {
-                from: hash,
-                to: new_hash,
-            },
-        )
-        .await
-    }
-
-    /// Logs in a user who has proved who they are in another way.
-    pub async fn login_as(&self, user_id: &UserId, device: &DeviceRequest) -> Result<LoggedIn, LoginError> {
-        let row = self.active_user_row(user_id).await.map_err(|error| match error {
-            UserError::Unavailable(source) => LoginError::Unavailable(source),
-            UserError::NotFound | UserError::Deactivated => LoginError::InvalidCredentials,
-        })?;
-        if row.locked {
-            return Err(LoginError::Locked);
-        }
-        let unchanged = Rehash {
-            from: row.password_hash.clone(),
-            to: row.password_hash,
+        let rehash = Rehash {
+            from: hash,
+            to: new_hash,
         };
-        self.log_in(user_id, device, unchanged).await
+        Ok((user_id, row, rehash))
     }
 
     /// The row of the user as named, or else of the lower-cased name: people type capitals.
     async fn row_for_login(
         &self,
         user_id: OwnedUserId,
-    ) -> Result<(OwnedUserId, Option<crate::users::UserRow>), Unavailable> {
+    ) -> Result<(OwnedUserId, Option<UserRow>), Unavailable> {
         if let Some(row) = self.user_row(&user_id).await? {
             return Ok((user_id, Some(row)));
         }

@@ -93,7 +93,7 @@ impl UserRow {
         }
     }
 
-    fn describe(&self, user_id: OwnedUserId) -> User {
+    pub(crate) fn describe(&self, user_id: OwnedUserId) -> User {
         User {
             user_id,
             created_ms: self.created_ms,

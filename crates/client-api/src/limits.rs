@@ -1,27 +1,15 @@
 //! What counts against which rate limit. One bucket for a thing, by whatever path it is asked for (T32).
 
-use gatehouse_http::{ApiError, ClientAddress, Limit, Requester};
+use gatehouse_http::{ApiError, ClientAddress, Limit, Requester, account_key, threepid_key};
 use gatehouse_mail::Threepid;
 use gatehouse_rooms::AddressInvite;
 use ruma::{OwnedUserId, RoomId, UserId};
 
 use crate::ClientApi;
 
-/// How an account counts, however its name is written: by localpart or as a whole, in small letters or capitals.
+/// How an account counts, however its name is written.
 pub(crate) fn account(api: &ClientApi, name: &str) -> String {
-    let server_name = api.accounts.server_name();
-    let name = name.to_lowercase();
-    let localpart = name.strip_prefix('@').unwrap_or(&name);
-    let localpart = localpart
-        .strip_suffix(&server_name.as_str().to_lowercase())
-        .and_then(|rest| rest.strip_suffix(':'))
-        .unwrap_or(localpart);
-    format!("@{localpart}:{server_name}")
-}
-
-/// How an address counts.
-pub(crate) fn threepid(threepid: &Threepid) -> String {
-    format!("{} {}", threepid.medium().as_str(), threepid.address())
+    account_key(api.accounts.server_name(), name)
 }
 
 /// How somebody counts who is not logged in and has not said who they are.
@@ -90,7 +78,7 @@ pub(crate) fn invite_by_address(
     address: &Threepid,
 ) -> Result<(), ApiError> {
     let limits = &api.http.rate_limits;
-    let address = threepid(address);
+    let address = threepid_key(address);
     limits.peek(Limit::ThirdPartyInvitesPerAddress, &address)?;
     limits.peek(Limit::ThirdPartyInvitesPerRoom, room_id.as_str())?;
     limits.check(Limit::ThirdPartyInvites, requester.user_id.as_str())?;
@@ -105,7 +93,10 @@ pub(crate) fn address_invites_of_new_room(
     invites: &[AddressInvite],
 ) -> Result<(), ApiError> {
     let limits = &api.http.rate_limits;
-    let addresses: Vec<_> = invites.iter().map(|invite| threepid(&invite.address)).collect();
+    let addresses: Vec<_> = invites
+        .iter()
+        .map(|invite| threepid_key(&invite.address))
+        .collect();
     for address in &addresses {
         limits.peek(Limit::ThirdPartyInvitesPerAddress, address)?;
     }

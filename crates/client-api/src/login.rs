@@ -1,15 +1,13 @@
 //! Logging in.
 
-use std::net::IpAddr;
-
 use axum::{Json, Router, extract::State, routing::get};
 use gatehouse_accounts::{DeviceRequest, LoginError, Secret};
-use gatehouse_http::{ApiError, ClientAddress, JsonBody, Limit, RateLimits};
+use gatehouse_http::{ApiError, ClientAddress, JsonBody, LoginAttempt, LoginName};
 use gatehouse_mail::{InvalidThreepid, Threepid};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{ClientApi, limits, register::encode_login};
+use crate::{ClientApi, register::encode_login};
 
 pub(crate) fn routes() -> Router<ClientApi> {
     Router::new().route("/login", get(get_login_flows).post(login))
@@ -58,7 +56,7 @@ async fn login(
         let text = "This server knows the login type `m.login.password` only.";
         return Err(ApiError::unknown(text));
     }
-    let (name, account) = name_and_account(&api, &body).await?;
+    let name = login_name(&api, &body).await?;
     let password = body
         .password
         .ok_or_else(|| ApiError::missing_param("The `password` is missing."))?;
@@ -67,13 +65,12 @@ async fn login(
         initial_display_name: body.initial_device_display_name,
         refresh_token: body.refresh_token.unwrap_or(false),
     };
-    let attempt = Attempt {
-        limits: &api.http.rate_limits,
-        address: address.0,
-        account,
-    };
-    attempt.begin()?;
-    match api.accounts.login_with_password(&name, &password, &device).await {
+    let attempt = LoginAttempt::begin(&api.http.rate_limits, address.0, &name)?;
+    match api
+        .accounts
+        .login_with_password(&name.name, &password, &device)
+        .await
+    {
         Ok(logged_in) => Ok(Json(encode_login(&api, &logged_in))),
         Err(error) => {
             if matches!(error, LoginError::InvalidCredentials) {
@@ -84,40 +81,12 @@ async fn login(
     }
 }
 
-/// Who wants to log in, and how they count.
-async fn name_and_account(api: &ClientApi, body: &LoginBody) -> Result<(String, String), ApiError> {
-    let threepid = match named(body)? {
-        Named::User(name) => return Ok((name.to_owned(), limits::account(api, name))),
-        Named::Address(threepid) => threepid,
-    };
-    Ok(match api.accounts.threepid_owner(&threepid).await? {
-        Some(user_id) => (user_id.to_string(), limits::account(api, user_id.as_str())),
-        // Nobody has the empty name: the answer is that to a wrong password, and takes as long.
-        None => (String::new(), limits::threepid(&threepid)),
+/// Who wants to log in.
+async fn login_name(api: &ClientApi, body: &LoginBody) -> Result<LoginName, ApiError> {
+    Ok(match named(body)? {
+        Named::User(name) => LoginName::user(&api.accounts, name),
+        Named::Address(threepid) => LoginName::address(&api.accounts, &threepid).await?,
     })
-}
-
-/// One try to log in, as the limits count it.
-struct Attempt<'a> {
-    limits: &'a RateLimits,
-    address: IpAddr,
-    account: String,
-}
-
-impl Attempt<'_> {
-    /// Counts the try; those who were wrong too often are refused before a password is looked at.
-    fn begin(&self) -> Result<(), ApiError> {
-        self.limits.peek(Limit::LoginFailed, &self.account)?;
-        self.limits.peek_address(Limit::LoginFailed, self.address)?;
-        self.limits.check_address(Limit::Login, self.address)?;
-        self.limits.check(Limit::LoginAccount, &self.account)
-    }
-
-    /// Counts a wrong password.
-    fn fail(&self) -> Result<(), ApiError> {
-        self.limits.check(Limit::LoginFailed, &self.account)?;
-        self.limits.check_address(Limit::LoginFailed, self.address)
-    }
 }
 
 /// Whom the client names.

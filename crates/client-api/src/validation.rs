@@ -2,12 +2,12 @@
 
 use axum::Json;
 use gatehouse_accounts::{Purpose, Secret, ValidationRequest};
-use gatehouse_http::{ApiError, ClientAddress, Limit};
+use gatehouse_http::{ApiError, ClientAddress, Limit, threepid_key};
 use gatehouse_mail::{InvalidThreepid, Medium, Threepid};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{ClientApi, limits};
+use crate::ClientApi;
 
 /// Body of `…/email/requestToken`. Whatever it says of an identity server is not looked at: addresses are proven here.
 #[derive(Deserialize)]
@@ -83,7 +83,7 @@ pub(crate) async fn request_token(
         .ok_or_else(|| missing("client_secret"))?;
     let send_attempt = request.send_attempt.ok_or_else(|| missing("send_attempt"))?;
     let rate_limits = &api.http.rate_limits;
-    let key = limits::threepid(threepid);
+    let key = threepid_key(threepid);
     rate_limits.peek(Limit::ThreepidValidation, &key)?;
     rate_limits.check_address(Limit::ThreepidValidationPerClient, address.0)?;
     rate_limits.check(Limit::ThreepidValidation, &key)?;

@@ -4,7 +4,7 @@
 //! what every request needs, and [`serve()`] takes the connections. It knows no Matrix endpoint.
 //!
 //! Read in this order: [`error`], [`context`], [`requester`], [`body`], [`form`], [`query`], [`path`], [`rate_limits`],
-//! [`envelope`], [`listener`], [`serve`](mod@serve).
+//! [`login_attempt`], [`envelope`], [`listener`], [`serve`](mod@serve).
 
 mod account_errors;
 pub mod body;
@@ -13,6 +13,7 @@ pub mod envelope;
 pub mod error;
 pub mod form;
 pub mod listener;
+pub mod login_attempt;
 pub mod metrics;
 pub mod path;
 pub mod query;
@@ -32,6 +33,7 @@ pub use self::{
     error::ApiError,
     form::FormBody,
     listener::{Address, ListenError, Listener, TlsFiles},
+    login_attempt::{LoginAttempt, LoginName, account_key, threepid_key},
     metrics::Metrics,
     path::Path,
     query::{Query, RawQuery},

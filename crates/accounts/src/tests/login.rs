@@ -1,5 +1,5 @@
 use super::{house, id};
-use crate::{DeviceRequest, LoginError, NewDeviceError, Secret, tests::house_with};
+use crate::{DeviceRequest, LoginError, NewDeviceError, Secret, UserMark, tests::house_with};
 
 #[tokio::test]
 async fn login_takes_a_localpart_or_a_user_id_in_any_case() {
@@ -36,6 +36,40 @@ async fn wrong_password_unknown_user_and_other_server_answer_alike() {
             "{name}: {login:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_password_tells_whose_it_is_without_a_device() {
+    let house = house();
+    house.user("alice").await;
+    let before = house.accounts.devices(&id("alice")).await.unwrap().len();
+    let secret = Secret::new("secret");
+    let user = house.accounts.user_by_password("Alice", &secret).await.unwrap();
+    assert_eq!(user.user_id, id("alice"));
+    assert_eq!(house.accounts.devices(&id("alice")).await.unwrap().len(), before);
+    for (name, password) in [("alice", "wrong"), ("nobody", "secret"), ("", "")] {
+        let refused = house
+            .accounts
+            .user_by_password(name, &Secret::new(password))
+            .await;
+        assert!(matches!(refused, Err(LoginError::InvalidCredentials)), "{name}");
+    }
+    let mark = |mark, set| {
+        let accounts = &house.accounts;
+        async move { accounts.mark_user(&id("alice"), mark, set).await.unwrap() }
+    };
+    mark(UserMark::Suspended, true).await;
+    assert!(
+        house
+            .accounts
+            .user_by_password("alice", &secret)
+            .await
+            .unwrap()
+            .is_suspended
+    );
+    mark(UserMark::Locked, true).await;
+    let locked = house.accounts.user_by_password("alice", &secret).await;
+    assert!(matches!(locked, Err(LoginError::Locked)));
 }
 
 #[tokio::test]
