@@ -134,32 +134,39 @@ async fn join_when_invited(pages: &Pages, pass: &Pass) -> Result<(), WriteError>
 /// What a room is called that has no name.
 const NAMELESS: &str = "a conversation";
 
-fn room_of(invitation: &InvitationPage) -> String {
+pub(crate) fn room_of(invitation: &InvitationPage) -> String {
     let facts = &invitation.facts;
     let name = facts.room_name.clone().or_else(|| facts.room_alias.clone());
     name.filter(|name| !name.trim().is_empty())
         .unwrap_or_else(|| NAMELESS.to_owned())
 }
 
-fn inviter_of(invitation: &InvitationPage) -> String {
+pub(crate) fn inviter_of(invitation: &InvitationPage) -> String {
     let name = invitation.facts.sender_display_name.clone();
     name.filter(|name| !name.trim().is_empty())
         .unwrap_or_else(|| invitation.sender.to_string())
 }
 
-/// The invitation, as far as it can still be accepted.
-fn invited(pages: &Pages, code: &str, invitation: &InvitationPage, problem: &Problem<'_>) -> Response {
-    match &invitation.state {
-        InvitationState::Open => {}
+/// What is said of an invitation that cannot be accepted any more.
+pub(crate) fn closed(state: &InvitationState) -> Option<(StatusCode, &'static str, String)> {
+    match state {
+        InvitationState::Open => None,
         InvitationState::Accepted(user) | InvitationState::Bound(user) => {
             let text =
                 format!("The invitation went to {user}. Log in to a client with that account; it is there.");
-            return pages.message(StatusCode::OK, "This invitation has been accepted", &text);
+            Some((StatusCode::OK, "This invitation has been accepted", text))
         }
         InvitationState::Expired => {
-            let text = "Ask whoever sent it for a new one.";
-            return pages.message(StatusCode::GONE, "This invitation is too old", text);
+            let text = "Ask whoever sent it for a new one.".to_owned();
+            Some((StatusCode::GONE, "This invitation is too old", text))
         }
+    }
+}
+
+/// The invitation, as far as it can still be accepted.
+fn invited(pages: &Pages, code: &str, invitation: &InvitationPage, problem: &Problem<'_>) -> Response {
+    if let Some((status, heading, text)) = closed(&invitation.state) {
+        return pages.message(status, heading, &text);
     }
     let status = match problem.text {
         Some(_) => StatusCode::BAD_REQUEST,
@@ -167,6 +174,7 @@ fn invited(pages: &Pages, code: &str, invitation: &InvitationPage, problem: &Pro
     };
     let page = context! {
         server_name => pages.config.server_name.as_str(),
+        homeserver => invitation.sender.server_name().as_str(),
         identity_server => pages.identity.server_name().as_str(),
         path => format!("/_gatehouse/invitation/{code}"),
         inviter => inviter_of(invitation),
@@ -204,9 +212,14 @@ fn half_way(pages: &Pages, user: &UserId, error: &AcceptError) -> Response {
 }
 
 fn unknown(pages: &Pages, error: &InvitationPageError) -> Response {
-    let (status, heading) = match error {
+    let (status, heading) = unknown_words(error);
+    pages.message(status, heading, &error.to_string())
+}
+
+/// What is said above an error.
+pub(crate) fn unknown_words(error: &InvitationPageError) -> (StatusCode, &'static str) {
+    match error {
         InvitationPageError::NotFound => (StatusCode::NOT_FOUND, "There is no such invitation"),
         InvitationPageError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "Try again in a moment"),
-    };
-    pages.message(status, heading, &error.to_string())
+    }
 }

@@ -4,6 +4,7 @@
 //! for a later version is understood; what they ask for starts with that feature.
 
 mod environment;
+mod identity_alone;
 mod load;
 mod nearest;
 mod secret_file;

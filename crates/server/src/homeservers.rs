@@ -5,18 +5,18 @@ use std::sync::OnceLock;
 use futures_util::future::BoxFuture;
 use gatehouse_accounts::Accounts;
 use gatehouse_events::json::canonical_object;
-use gatehouse_federation::{Federation, FederationError, ReceivedRequest, VerifyError};
+use gatehouse_federation::Federation;
 use gatehouse_identity::{HomeserverError, Homeservers, SignedRequest};
 use gatehouse_rooms::{BoundAddress, Rooms, WeakRooms};
 use ruma::{OwnedServerName, OwnedUserId, ServerName};
 use serde_json::Value;
 
+use crate::other_homeservers::OtherHomeservers;
+
 /// This homeserver and all others.
 pub(crate) struct AllHomeservers {
     accounts: Accounts,
-    federation: Federation,
-    /// The identity service's own name, for which requests are signed.
-    identity_name: String,
+    others: OtherHomeservers,
     /// Made after the identity service, which it asks in turn: so neither keeps the other alive.
     rooms: OnceLock<WeakRooms>,
 }
@@ -25,8 +25,7 @@ impl AllHomeservers {
     pub(crate) fn new(accounts: Accounts, federation: Federation, identity_name: String) -> Self {
         Self {
             accounts,
-            federation,
-            identity_name,
+            others: OtherHomeservers::new(federation, identity_name),
             rooms: OnceLock::new(),
         }
     }
@@ -39,7 +38,7 @@ impl AllHomeservers {
 
     async fn openid(&self, server: &ServerName, token: &str) -> Result<OwnedUserId, HomeserverError> {
         if server != self.accounts.server_name() {
-            return self.federation.openid_user(server, token).await.map_err(failure);
+            return self.others.openid_user(server, token).await;
         }
         let user = self.accounts.openid_user(token).await;
         user.map_err(|error| HomeserverError::Later(error.to_string()))?
@@ -48,7 +47,7 @@ impl AllHomeservers {
 
     async fn deliver(&self, server: &ServerName, body: &Value) -> Result<(), HomeserverError> {
         if server != self.accounts.server_name() {
-            return self.federation.onbind(server, body).await.map_err(failure);
+            return self.others.onbind(server, body).await;
         }
         let rooms = self
             .rooms
@@ -89,26 +88,6 @@ impl Homeservers for AllHomeservers {
         &'a self,
         request: &'a SignedRequest,
     ) -> BoxFuture<'a, Result<OwnedServerName, HomeserverError>> {
-        Box::pin(async move {
-            let received = ReceivedRequest {
-                method: &request.method,
-                uri: &request.uri,
-                authorization: &request.authorization,
-                body: request.body.as_ref(),
-            };
-            let verified = self.federation.verify(received, &[&self.identity_name]).await;
-            verified.map_err(|error| match error {
-                VerifyError::NoKeys => HomeserverError::Later(error.to_string()),
-                error => HomeserverError::Never(error.to_string()),
-            })
-        })
-    }
-}
-
-fn failure(error: FederationError) -> HomeserverError {
-    if error.is_temporary() {
-        HomeserverError::Later(error.to_string())
-    } else {
-        HomeserverError::Never(error.to_string())
+        self.others.verify_request(request)
     }
 }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use gatehouse_identity::Identity;
+use gatehouse_identity_client::IdentityClient;
+use gatehouse_mail::Outbox;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -44,18 +47,24 @@ pub(crate) fn spawn(tasks: &mut JoinSet<()>, engines: &Engines, stop: &Cancellat
     });
 }
 
-/// Starts what sends mail, tells homeservers of bound addresses and undoes bindings.
-pub(crate) fn spawn_messengers(tasks: &mut JoinSet<()>, engines: &Engines, stop: &CancellationToken) {
-    let (outbox, stopped) = (engines.outbox.clone(), stop.clone());
-    tasks.spawn(async move { outbox.run(stopped).await });
-    let (client, stopped) = (engines.identity_client.clone(), stop.clone());
+/// Starts what undoes bindings at identity servers.
+pub(crate) fn spawn_unbinding(tasks: &mut JoinSet<()>, client: &IdentityClient, stop: &CancellationToken) {
+    let (client, stopped) = (client.clone(), stop.clone());
     tasks.spawn(async move { client.run_unbinding(stopped).await });
-    if let Some(identity) = &engines.identity {
-        let (queue, stopped) = (identity.clone(), stop.clone());
-        tasks.spawn(async move { queue.run_onbind_queue(stopped).await });
-        let (identity, stopped) = (identity.clone(), stop.clone());
-        tasks.spawn(async move { identity.run_housekeeping(stopped).await });
-    }
+}
+
+/// Starts what sends mail and text messages.
+pub(crate) fn spawn_outbox(tasks: &mut JoinSet<()>, outbox: &Outbox, stop: &CancellationToken) {
+    let (outbox, stopped) = (outbox.clone(), stop.clone());
+    tasks.spawn(async move { outbox.run(stopped).await });
+}
+
+/// Starts what tells homeservers of bound addresses, and keeps the identity service's house.
+pub(crate) fn spawn_identity(tasks: &mut JoinSet<()>, identity: &Identity, stop: &CancellationToken) {
+    let (queue, stopped) = (identity.clone(), stop.clone());
+    tasks.spawn(async move { queue.run_onbind_queue(stopped).await });
+    let (identity, stopped) = (identity.clone(), stop.clone());
+    tasks.spawn(async move { identity.run_housekeeping(stopped).await });
 }
 
 /// Lets this node know what other nodes on its database change: whom they log out above all.

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use gatehouse_identity::{Config as IdentityConfig, LookupConfig, Policy, PolicyText, Rate, Rates};
+use gatehouse_events::SigningKey;
+use gatehouse_identity::{
+    Config as IdentityConfig, LookupConfig, Policy, PolicyText, Rate, Rates, SealingKey,
+};
 use ruma::OwnedServerName;
 
 use crate::{
@@ -40,8 +43,11 @@ pub(crate) fn names(config: &Config) -> Vec<String> {
         .collect()
 }
 
-/// The engine's settings.
-pub(crate) fn settings(config: &Config) -> Result<IdentityConfig, StartError> {
+/// What the key is derived for under which the identity service's private keys are stored.
+const SEALING_PURPOSE: &str = "gatehouse: keys of the identity service";
+
+/// The engine's settings, with its private keys sealed under the server's key.
+pub(crate) fn settings(config: &Config, key: &SigningKey) -> Result<IdentityConfig, StartError> {
     let service = &config.identity_service;
     let base_url = base_url(config);
     let server_name = match service.server_name.as_deref() {
@@ -61,6 +67,7 @@ pub(crate) fn settings(config: &Config) -> Result<IdentityConfig, StartError> {
         allow_unhashed: service.unhashed_lookups,
         ..LookupConfig::default()
     };
+    settings.sealing_key = Some(SealingKey::new(key.derive_key(SEALING_PURPOSE)));
     settings.policies = policies(&service.policies);
     settings.rates = rates(config);
     Ok(settings)

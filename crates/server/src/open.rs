@@ -10,7 +10,7 @@ use gatehouse_accounts::{Accounts, Secret};
 use gatehouse_directory::{Directory, NoRemoteDirectories};
 use gatehouse_events::{Clock, RoomVersion, SigningKey};
 use gatehouse_federation::Federation;
-use gatehouse_identity::{Identity, SealingKey};
+use gatehouse_identity::Identity;
 use gatehouse_identity_client::{IdentityClient, Parts, Trust};
 use gatehouse_mail::Outbox;
 use gatehouse_rooms::{NoFederation, Rooms};
@@ -62,9 +62,6 @@ pub struct Engines {
     pub(crate) clock: Clock,
 }
 
-/// What the key is derived for under which the identity service's private keys are stored.
-const IDENTITY_KEYS: &str = "gatehouse: keys of the identity service";
-
 /// The bundled identity service, and the homeservers that it asks.
 struct Identities {
     engine: Option<Identity>,
@@ -81,8 +78,7 @@ impl Identities {
         federation: &Federation,
         key: &SigningKey,
     ) -> Result<Self, StartError> {
-        let mut settings = identity_service::settings(config)?;
-        settings.sealing_key = Some(SealingKey::new(key.derive_key(IDENTITY_KEYS)));
+        let settings = identity_service::settings(config, key)?;
         let homeservers = Arc::new(AllHomeservers::new(
             accounts.clone(),
             federation.clone(),
@@ -109,19 +105,46 @@ pub(crate) async fn open_watched(
     storage: Storage,
     clock: Clock,
 ) -> Result<(Engines, StoreFailure), StartError> {
-    let server_name = OwnedServerName::try_from(config.server_name.as_str())
-        .map_err(|_| StartError::ServerName(config.server_name.clone()))?;
-    if storage == Storage::Configured {
-        make_data_dir(config)?;
+    let ground = Ground::open(config, storage).await?;
+    let engines = engines(
+        config,
+        ground.server_name,
+        ground.store,
+        Arc::new(ground.key),
+        clock,
+    )?;
+    Ok((engines, ground.store_failure))
+}
+
+/// What every server stands on: its name, its key, its store.
+pub(crate) struct Ground {
+    pub(crate) server_name: OwnedServerName,
+    pub(crate) key: SigningKey,
+    pub(crate) store: Store,
+    pub(crate) store_failure: StoreFailure,
+}
+
+impl Ground {
+    /// Refuses data that was made under another name.
+    pub(crate) async fn open(config: &Config, storage: Storage) -> Result<Self, StartError> {
+        let server_name = OwnedServerName::try_from(config.server_name.as_str())
+            .map_err(|_| StartError::ServerName(config.server_name.clone()))?;
+        let key = match storage {
+            Storage::Configured => {
+                make_data_dir(config)?;
+                signing_key_file::load_or_create(&config.signing_key_path())?
+            }
+            Storage::Memory => SigningKey::generate().map_err(StartError::Key)?,
+        };
+        let (store, store_failure) = open_store(config, storage).await?;
+        identity::check(&store, &config.server_name).await?;
+        Ok(Self {
+            server_name,
+            key,
+            store,
+            store_failure,
+        })
     }
-    let key = match storage {
-        Storage::Configured => signing_key_file::load_or_create(&config.signing_key_path())?,
-        Storage::Memory => gatehouse_events::SigningKey::generate().map_err(StartError::Key)?,
-    };
-    let (store, failure) = open_store(config, storage).await?;
-    identity::check(&store, &config.server_name).await?;
-    let engines = engines(config, server_name, store, Arc::new(key), clock)?;
-    Ok((engines, failure))
 }
 
 /// The engines over the store, each with those that it asks.

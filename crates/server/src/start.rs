@@ -20,9 +20,9 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     config::{Api, Config, ListenerConfig},
-    housekeeping, identity_service, offline,
+    housekeeping, identity_commands, identity_service, offline,
     open::{Engines, Storage, open_watched},
-    running::Running,
+    running::{Running, Serving},
     start_error::StartError,
 };
 
@@ -45,7 +45,11 @@ pub async fn start(config: &Config, storage: Storage, clock: Clock) -> Result<Ru
     let follower = AbortOnDropHandle::new(tokio::spawn(async move { following.follow().await }));
     let mut tasks = JoinSet::new();
     housekeeping::spawn(&mut tasks, &engines, &stop);
-    housekeeping::spawn_messengers(&mut tasks, &engines, &stop);
+    housekeeping::spawn_unbinding(&mut tasks, &engines.identity_client, &stop);
+    housekeeping::spawn_outbox(&mut tasks, &engines.outbox, &stop);
+    if let Some(identity) = &engines.identity {
+        housekeeping::spawn_identity(&mut tasks, identity, &stop);
+    }
     if !config.database.url.is_empty() {
         housekeeping::follow_other_nodes(&mut tasks, &engines, &stop);
     }
@@ -53,31 +57,69 @@ pub async fn start(config: &Config, storage: Storage, clock: Clock) -> Result<Ru
     for listener in config.listeners() {
         let socket = bind(&listener).await?;
         addresses.push((socket.address().clone(), socket.is_tls()));
-        listen(&mut tasks, socket, routers.of(&listener.serve), &http);
+        listen(
+            &mut tasks,
+            socket,
+            routers.of(&listener.serve),
+            &http.metrics,
+            &stop,
+        );
     }
     if storage == Storage::Configured {
-        let socket = Listener::bind(&Address::Unix(config.data_dir.join(ADMIN_SOCKET)), None).await?;
-        listen(&mut tasks, socket, offline::router(engines.clone()), &http);
+        let commands =
+            offline::router(engines.clone()).merge(identity_commands::router(engines.identity.clone()));
+        listen(
+            &mut tasks,
+            bind_admin(config).await?,
+            commands,
+            &http.metrics,
+            &stop,
+        );
     }
     Ok(Running {
-        engines,
         sync,
-        addresses,
-        stop,
-        store_failure,
         follower,
-        tasks,
+        serving: Serving {
+            store: engines.store.clone(),
+            store_failure,
+            addresses,
+            stop,
+            tasks,
+        },
+        engines,
     })
 }
 
 /// Serves a router at a socket until the server stops.
-fn listen(tasks: &mut JoinSet<()>, socket: Listener, router: Router, http: &HttpContext) {
-    let envelope = Envelope::new(router, Arc::clone(&http.metrics));
-    let stop = http.shutdown.clone();
+pub(crate) fn listen(
+    tasks: &mut JoinSet<()>,
+    socket: Listener,
+    router: Router,
+    metrics: &Arc<Metrics>,
+    stop: &CancellationToken,
+) {
+    let envelope = Envelope::new(router, Arc::clone(metrics));
+    let stop = stop.clone();
     tasks.spawn(async move { serve(socket, envelope, stop).await });
 }
 
+/// The socket for the program's own commands.
+pub(crate) async fn bind_admin(config: &Config) -> Result<Listener, StartError> {
+    let address = Address::Unix(config.data_dir.join(ADMIN_SOCKET));
+    Ok(Listener::bind(&address, None).await?)
+}
+
 fn http_context(config: &Config, engines: &Engines, shutdown: CancellationToken) -> HttpContext {
+    HttpContext {
+        accounts: engines.accounts.clone(),
+        rate_limits: Arc::new(rate_limits(config)),
+        metrics: Arc::new(Metrics::default()),
+        shutdown,
+    }
+}
+
+/// How often somebody may do what.
+pub(crate) fn rate_limits(config: &Config) -> RateLimits {
     let configured = config.rate_limits.by_key();
     let rates = Limit::ALL
         .iter()
@@ -92,18 +134,14 @@ fn http_context(config: &Config, engines: &Engines, shutdown: CancellationToken)
             )
         })
         .collect();
-    HttpContext {
-        accounts: engines.accounts.clone(),
-        rate_limits: Arc::new(RateLimits::new(RateLimitConfig {
-            enabled: config.rate_limits.enabled,
-            rates,
-        })),
-        metrics: Arc::new(Metrics::default()),
-        shutdown,
-    }
+    RateLimits::new(RateLimitConfig {
+        enabled: config.rate_limits.enabled,
+        rates,
+    })
 }
 
-async fn bind(listener: &ListenerConfig) -> Result<Listener, StartError> {
+/// Opens the socket of a listener.
+pub(crate) async fn bind(listener: &ListenerConfig) -> Result<Listener, StartError> {
     let address = if let Some(path) = listener.address.strip_prefix("unix:") {
         Address::Unix(path.into())
     } else {

@@ -67,6 +67,17 @@ pub enum StartError {
         "{0:?} is not a name for the identity server; set `[identity_service] server_name` to the host where it is reached"
     )]
     IdentityName(String),
+    /// Nobody could reach the identity service.
+    #[error(
+        "no `[[listener]]` serves the identity API; add it to `serve` of one, such as `serve = [\"identity\"]`"
+    )]
+    NoIdentityListener,
+    /// An identity service without a homeserver knows users by asking theirs.
+    #[error(
+        "an identity server alone asks homeservers who their users are; set `[federation] enabled = true`, or leave it \
+         out"
+    )]
+    IdentityWithoutFederation,
     /// Tokens cannot be kept.
     #[error("the signing key cannot protect tokens; make another with `gatehouse init`")]
     Seal,
