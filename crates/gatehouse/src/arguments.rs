@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Init(InitOptions),
     /// Make, list and change accounts, whether the server runs or not
     User(UserOptions),
+    /// Run the identity server alone, and look after the identity service's keys
+    Identity(IdentityOptions),
     /// Print completions for a shell
     Completions {
         /// Which shell
@@ -100,4 +102,33 @@ pub(crate) enum UserSubcommand {
         /// The name, such as `alice`
         name: String,
     },
+}
+
+#[derive(Args)]
+pub(crate) struct IdentityOptions {
+    #[command(flatten)]
+    pub(crate) config: ConfigOptions,
+    #[command(subcommand)]
+    pub(crate) command: IdentitySubcommand,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum IdentitySubcommand {
+    /// Run the identity server alone, in the foreground
+    Serve {
+        /// Where to listen, such as 127.0.0.1:8090
+        #[arg(long)]
+        listen: Option<String>,
+    },
+    /// List the identity service's signing keys, the oldest first
+    ListKeys,
+    /// Make a new signing key; the earlier ones stay good for what they signed
+    RotateKey,
+    /// Revoke a signing key that others may have: what it signed counts for nothing
+    RevokeKey {
+        /// Such as `ed25519:0`
+        key_id: String,
+    },
+    /// Make a new pepper for lookups, and hash all bound addresses with it
+    RotatePepper,
 }

@@ -1,8 +1,10 @@
 //! The `gatehouse` program: one file for each subcommand.
 
 mod arguments;
+mod command;
 mod completions;
 mod configuration;
+mod identity;
 mod init;
 mod logging;
 mod serve;
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
         Command::Serve(options) => serve::run(&options),
         Command::Init(options) => init::run(&options),
         Command::User(options) => user::run(options),
+        Command::Identity(options) => identity::run(options),
         Command::Completions { shell } => completions::run(shell),
     };
     match outcome {

@@ -13,33 +13,32 @@ use crate::{arguments::ServeOptions, configuration, logging};
 pub(crate) fn run(options: &ServeOptions) -> Result<()> {
     let config = configuration::read(&options.config, options.listen.as_deref())?;
     logging::start(&config.log)?;
+    in_foreground(serve(&config))
+}
+
+async fn serve(config: &Config) -> Result<()> {
+    let mut signals = Signals::listen()?;
+    let starting = start(config, Storage::Configured, Clock::system());
+    let running = signals.unless_told(starting).await?;
+    welcome(config, &running);
+    signals
+        .until_stopped(running, Running::failed, Running::stop)
+        .await;
+    Ok(())
+}
+
+/// Runs a server to its end.
+pub(crate) fn in_foreground(serving: impl Future<Output = Result<()>>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(serve(&config));
+    let outcome = runtime.block_on(serving);
     // Whatever still blocks, such as a password being hashed, is of no use to anybody now.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve(config: &Config) -> Result<()> {
-    let mut signals = Signals::listen()?;
-    let mut running = tokio::select! {
-        running = start(config, Storage::Configured, Clock::system()) => running?,
-        () = signals.next() => end_at_once(0),
-    };
-    welcome(config, &running);
-    tokio::select! {
-        reason = running.failed() => {
-            eprintln!("gatehouse: {reason}; see to that and start the server again");
-            end_at_once(1);
-        }
-        () = signals.next() => tracing::info!("stopping; a second signal stops at once"),
-    }
-    tokio::select! {
-        () = running.stop() => {}
-        () = signals.next() => end_at_once(0),
-    }
-    tracing::info!("stopped");
-    Ok(())
+/// Tells whoever started the server. Nobody may be reading, and the server serves all the same.
+pub(crate) fn say(text: &str) {
+    _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Ends without finishing anything: what was acknowledged is on disk, and what is left may never come to an end.
@@ -48,17 +47,43 @@ fn end_at_once(status: i32) -> ! {
 }
 
 /// What asks the server to stop.
-struct Signals {
+pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
-    fn listen() -> Result<Self> {
+    pub(crate) fn listen() -> Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
             terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
         })
+    }
+
+    /// What this gives, unless the process is to end meanwhile.
+    pub(crate) async fn unless_told<T>(&mut self, work: impl Future<Output = T>) -> T {
+        tokio::select! {
+            outcome = work => outcome,
+            () = self.next() => end_at_once(0),
+        }
+    }
+
+    /// Lets the server run until it is to stop, or cannot go on.
+    pub(crate) async fn until_stopped<Server>(
+        &mut self,
+        mut running: Server,
+        failed: impl AsyncFnOnce(&mut Server) -> String,
+        stop: impl AsyncFnOnce(Server),
+    ) {
+        tokio::select! {
+            reason = failed(&mut running) => {
+                eprintln!("gatehouse: {reason}; see to that and start the server again");
+                end_at_once(1);
+            }
+            () = self.next() => tracing::info!("stopping; a second signal stops at once"),
+        }
+        self.unless_told(stop(running)).await;
+        tracing::info!("stopped");
     }
 
     async fn next(&mut self) {
@@ -76,8 +101,7 @@ fn welcome(config: &Config, running: &Running) {
     if config.registration.cheap_password_hash {
         tracing::warn!("passwords are hashed with next to no work: this is for tests only");
     }
-    // Nobody may be reading, and the server serves all the same.
-    _ = std::io::stdout().write_all(greeting(config, &urls).as_bytes());
+    say(&greeting(config, &urls));
 }
 
 fn greeting(config: &Config, urls: &[String]) -> String {
