@@ -59,7 +59,7 @@ mod tags;
 mod threads_list;
 mod uia;
 mod validation;
-mod validation_pages;
+mod validation_codes;
 mod versions;
 mod wellknown;
 mod whoami;

@@ -8,7 +8,7 @@ use crate::{
     leaving, legacy_v1, list_joined_rooms, list_public_rooms, login, logout, message_pagination, old_sync,
     openid, password_management, presence, profile, push_rules, redaction, refresh, register,
     registration_tokens, relations, report_content, room_event_by_timestamp, room_send, room_state,
-    room_summary, room_upgrades, rooms, space_hierarchy, sync, tags, threads_list, validation_pages,
+    room_summary, room_upgrades, rooms, space_hierarchy, sync, tags, threads_list, validation_codes,
     versions, wellknown, whoami,
 };
 
@@ -23,7 +23,7 @@ pub fn router(state: ClientApi) -> Router {
         .nest("/_matrix/client/unstable", unstable())
         .nest("/_matrix/client/api/v1", legacy_v1::routes())
         .nest("/.well-known/matrix", wellknown::routes())
-        .nest("/_gatehouse", validation_pages::routes())
+        .nest("/_gatehouse", validation_codes::routes())
         .with_state(state)
 }
 

@@ -12,6 +12,7 @@ use crate::{
     digest::digest,
     identity::ATTEMPTS,
     invitations::{InvitationRow, RoomFacts, ephemeral_seed},
+    redaction::obscured,
     session_grammar,
     tables::{INVITATION_CODES, INVITATIONS},
 };
@@ -26,6 +27,8 @@ pub struct InvitationPage {
     pub token: String,
     /// Who is invited. Proven by the link.
     pub threepid: Threepid,
+    /// As much of the address as may be shown to whoever has the link.
+    pub obscured: String,
     /// Into what.
     pub room_id: OwnedRoomId,
     /// By whom.
@@ -89,6 +92,7 @@ impl Identity {
         let state = self.invitation_state(&row).await?;
         Ok(InvitationPage {
             token,
+            obscured: obscured(&row.threepid),
             threepid: row.threepid,
             room_id: row.room_id,
             sender: row.sender,

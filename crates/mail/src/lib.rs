@@ -15,7 +15,7 @@ mod helo;
 pub mod letter;
 pub mod outbox;
 mod phone;
-mod shown;
+pub mod shown;
 pub mod sms;
 pub mod smtp;
 mod tables;
@@ -26,6 +26,7 @@ pub use self::{
     carrier::{Carrier, DeliveryError, Message},
     letter::Letter,
     outbox::{CannotSend, Carriers, Counts, Outbox, OutboxConfig},
+    shown::one_line,
     sms::{SmsBody, SmsCarrier, SmsConfig, SmsSetupError},
     smtp::{SmtpCarrier, SmtpConfig, SmtpSetupError, SmtpTls},
     templates::{TemplateError, Templates},

@@ -3,17 +3,18 @@
 
 use std::sync::Arc;
 
-use axum::{Router, extract::State, response::Response, routing::get};
+use axum::{Router, extract::State, middleware::from_fn_with_state, response::Response, routing::get};
 use gatehouse_http::{ApiError, ClientAddress, Limit, Path, RateLimits};
-use gatehouse_identity::{Identity, InvitationPage, InvitationPageError, InvitationState};
+use gatehouse_identity::Identity;
 use http::StatusCode;
 use minijinja::{Value, context};
 
 use crate::{
     Client, PagesError,
     client_links::client_links,
+    failures,
     html::{Html, style},
-    invitation::{inviter_of, room_of},
+    invitation::{closed, inviter_of, room_of, unknown_words},
 };
 
 /// What an operator may set about them.
@@ -44,8 +45,8 @@ impl IdentityPages {
         Ok(Self {
             identity,
             rate_limits,
+            html: Html::new(&config.server_name)?,
             config: Arc::new(config),
-            html: Html::new()?,
         })
     }
 
@@ -54,41 +55,8 @@ impl IdentityPages {
         let pages = Router::new()
             .route("/style.css", get(style))
             .route("/invitation/{code}", get(show));
-        Router::new().nest("/_gatehouse", pages).with_state(self)
-    }
-
-    fn message(&self, status: StatusCode, heading: &str, text: &str) -> Response {
-        let page = context! { server_name => self.config.server_name.as_str(), heading, text };
-        self.html.page(status, "message.html", page)
-    }
-
-    /// As [`Self::message`], with links to the room.
-    fn invited(&self, invitation: &InvitationPage, heading: &str, text: &str) -> Response {
-        let via = invitation.sender.server_name();
-        let clients = client_links(&self.config.clients, &invitation.room_id, via);
-        let page = context! {
-            server_name => self.config.server_name.as_str(),
-            heading,
-            text,
-            clients => Value::from(clients),
-        };
-        self.html.page(StatusCode::OK, "message.html", page)
-    }
-
-    fn open(&self, invitation: &InvitationPage) -> Response {
-        let heading = format!(
-            "{} invites you to {}",
-            inviter_of(invitation),
-            room_of(invitation)
-        );
-        let text = format!(
-            "The room is on Matrix, an open network for chat. You can take part with an account on {} or on any other \
-             Matrix server. Add this e-mail address to your account, in your client's settings, and share it with the \
-             identity server {}. The invitation then comes to you by itself.",
-            invitation.sender.server_name(),
-            self.identity.server_name(),
-        );
-        self.invited(invitation, &heading, &text)
+        let failures = from_fn_with_state(self.html.clone(), failures::show);
+        Router::new().nest("/_gatehouse", pages.layer(failures).with_state(self))
     }
 }
 
@@ -101,25 +69,31 @@ async fn show(
     pages.rate_limits.check_address(Limit::Login, address.0)?;
     let invitation = match pages.identity.invitation_by_code(&code).await {
         Ok(invitation) => invitation,
-        Err(error @ InvitationPageError::NotFound) => {
-            let heading = "There is no such invitation";
-            return Ok(pages.message(StatusCode::NOT_FOUND, heading, &error.to_string()));
-        }
-        Err(error @ InvitationPageError::Unavailable(_)) => {
-            let heading = "Try again in a moment";
-            return Ok(pages.message(StatusCode::SERVICE_UNAVAILABLE, heading, &error.to_string()));
+        Err(error) => {
+            let (status, heading) = unknown_words(&error);
+            return Ok(pages.html.message(status, heading, &error.to_string()));
         }
     };
-    Ok(match &invitation.state {
-        InvitationState::Open => pages.open(&invitation),
-        InvitationState::Accepted(user) | InvitationState::Bound(user) => {
-            let text =
-                format!("The invitation went to {user}. Log in to a client with that account; it is there.");
-            pages.invited(&invitation, "This invitation has been accepted", &text)
-        }
-        InvitationState::Expired => {
-            let text = "Ask whoever sent it for a new one.";
-            pages.message(StatusCode::GONE, "This invitation is too old", text)
-        }
-    })
+    let homeserver = invitation.sender.server_name();
+    let clients = Value::from(client_links(
+        &pages.config.clients,
+        &invitation.room_id,
+        homeserver,
+    ));
+    if let Some(closed) = closed(&invitation.state) {
+        return Ok(pages.html.closed(&closed, &clients));
+    }
+    let page = context! {
+        homeserver => homeserver.as_str(),
+        identity_server => pages.identity.server_name().as_str(),
+        inviter => inviter_of(&invitation),
+        sender => invitation.sender.as_str(),
+        address => invitation.obscured.as_str(),
+        room => room_of(&invitation),
+        can_register => false,
+        can_sign_in => false,
+        opened => "elsewhere",
+        clients,
+    };
+    Ok(pages.html.page(StatusCode::OK, "invitation.html", page))
 }

@@ -4,19 +4,23 @@ use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use minijinja::{AutoEscape, Environment, Value};
+use minijinja::{AutoEscape, Environment, Value, context};
 
 /// No scripts, nothing from elsewhere, no frames; forms come back to us (security.md W09).
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; \
      frame-ancestors 'none'; base-uri 'none'";
 
-const TEMPLATES: [(&str, &str); 6] = [
+const TEMPLATES: [(&str, &str); 7] = [
     ("layout.html", include_str!("../templates/layout.html")),
     ("clients.html", include_str!("../templates/clients.html")),
     ("invitation.html", include_str!("../templates/invitation.html")),
     ("account.html", include_str!("../templates/account.html")),
     ("joined.html", include_str!("../templates/joined.html")),
     ("message.html", include_str!("../templates/message.html")),
+    (
+        "allow_password.html",
+        include_str!("../templates/allow_password.html"),
+    ),
 ];
 
 /// The stylesheet of all pages.
@@ -29,8 +33,10 @@ pub(crate) struct Html {
 }
 
 impl Html {
-    pub(crate) fn new() -> Result<Self, minijinja::Error> {
+    /// For pages of the server of this name.
+    pub(crate) fn new(server_name: &str) -> Result<Self, minijinja::Error> {
         let mut environment = Environment::new();
+        environment.add_global("server_name", server_name);
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
         for (name, text) in TEMPLATES {
             environment.add_template(name, text)?;
@@ -40,6 +46,11 @@ impl Html {
         })
     }
 
+    /// A page that says one thing.
+    pub(crate) fn message(&self, status: StatusCode, heading: &str, text: &str) -> Response {
+        self.page(status, "message.html", context! { heading, text })
+    }
+
     /// The page.
     pub(crate) fn page(&self, status: StatusCode, template: &str, context: Value) -> Response {
         let written = self
@@ -47,15 +58,11 @@ impl Html {
             .get_template(template)
             .and_then(|template| template.render(context));
         match written {
-            Ok(text) => guarded(status, "text/html; charset=utf-8", text),
+            Ok(text) => guarded((status, axum::response::Html(text)).into_response()),
             Err(error) => {
                 tracing::error!(%error, "a page cannot be written");
                 let text = "This page cannot be shown. Tell the server's administrators.";
-                guarded(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "text/plain; charset=utf-8",
-                    text.to_owned(),
-                )
+                guarded((StatusCode::INTERNAL_SERVER_ERROR, text).into_response())
             }
         }
     }
@@ -87,11 +94,9 @@ pub(crate) async fn style() -> Response {
 }
 
 /// What is on a page is for one person: it is not kept, and its address is told to nobody (security.md T21).
-fn guarded(status: StatusCode, content_type: &'static str, text: String) -> Response {
-    let mut response = (status, text).into_response();
+pub(crate) fn guarded(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in [
-        (header::CONTENT_TYPE, content_type),
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),

@@ -1,219 +1,192 @@
 //! The page that an invitation's mail leads to. Whoever has the link has read the mail, so that the address is theirs;
-//! looking at the page changes nothing, as programs that read mails follow links. Only its forms do.
-//!
-//! Forms need no protection against other sites: there is no cookie, and whoever could send one needs the secret in its
-//! path or in its field.
-
-use std::time::Duration;
+//! looking at the page changes nothing, as programs that read mails follow links. Only its forms do: they make an account
+//! or take a password, accept the invitation, and join.
 
 use axum::{
     Router,
-    extract::State,
+    extract::{FromRef, State},
     response::Response,
     routing::{get, post},
 };
-use gatehouse_accounts::{InvitedUser, Secret};
-use gatehouse_http::{ApiError, ClientAddress, FormBody, Limit, Path};
-use gatehouse_identity::{AcceptError, InvitationPage, InvitationPageError, InvitationState};
-use gatehouse_rooms::{Join, Refusal, WriteError};
+use gatehouse_accounts::Unavailable;
+use gatehouse_http::{ApiError, ClientAddress, Limit, Path};
+use gatehouse_identity::{Identity, InvitationPage, InvitationPageError, InvitationState};
+use gatehouse_mail::one_line;
 use http::StatusCode;
 use minijinja::{Value, context};
-use ruma::UserId;
-use tokio::time::{Instant, sleep};
 
-use crate::{Pages, client_links::client_links, html::style, pass::Pass};
+use crate::{
+    Pages, client_links::client_links, html::Html, join::join, make_account::make_account, sign_in::sign_in,
+};
 
-pub(crate) fn routes() -> Router<Pages> {
+pub(crate) fn routes() -> Router<Invitations> {
     Router::new()
-        .route("/style.css", get(style))
         .route("/invitation/join", post(join))
         .route("/invitation/{code}", get(show))
         .route("/invitation/{code}/account", post(make_account))
+        .route("/invitation/{code}/sign-in", post(sign_in))
 }
 
-/// How long somebody waits for the invite to come, and how often it is looked for.
-const PATIENCE: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// What was wrong with a form, and what stood in it.
-#[derive(Debug, Default)]
-struct Problem<'a> {
-    text: Option<String>,
-    username: &'a str,
+/// What invitations need beside what all pages need.
+#[derive(Clone)]
+pub(crate) struct Invitations {
+    pub(crate) pages: Pages,
+    pub(crate) identity: Identity,
 }
+
+impl FromRef<Invitations> for Pages {
+    fn from_ref(invitations: &Invitations) -> Self {
+        invitations.pages.clone()
+    }
+}
+
+/// What was wrong with a form, and what stood in it but passwords.
+#[derive(Debug)]
+pub(crate) enum Problem<'a> {
+    /// With none: the page is opened.
+    None,
+    /// With the form that makes an account.
+    Account { text: String, username: &'a str },
+    /// With the form that takes a password.
+    SignIn {
+        status: StatusCode,
+        text: String,
+        name: &'a str,
+    },
+}
+
+/// How much of names is shown: enough for any that is meant to be read.
+const INVITER_CHARS: usize = 60;
+const ROOM_CHARS: usize = 100;
+
+/// What a room is called that has no name.
+pub(crate) const NAMELESS: &str = "a conversation";
 
 /// `GET /_gatehouse/invitation/{code}`
 async fn show(
-    State(pages): State<Pages>,
+    State(invitations): State<Invitations>,
     address: ClientAddress,
     Path(code): Path<String>,
 ) -> Result<Response, ApiError> {
-    pages.http.rate_limits.check_address(Limit::Login, address.0)?;
-    Ok(match pages.identity.invitation_by_code(&code).await {
-        Ok(invitation) => invited(&pages, &code, &invitation, &Problem::default()),
-        Err(error) => unknown(&pages, &error),
-    })
+    let limits = &invitations.pages.http.rate_limits;
+    limits.check_address(Limit::Login, address.0)?;
+    match invitations.identity.invitation_by_code(&code).await {
+        Ok(invitation) => Ok(invitations.page(&code, &invitation, &Problem::None).await?),
+        Err(error) => Ok(invitations.pages.unknown(&error)),
+    }
 }
 
-/// `POST /_gatehouse/invitation/{code}/account`: an account with the address that the link proves.
-async fn make_account(
-    State(pages): State<Pages>,
-    address: ClientAddress,
-    Path(code): Path<String>,
-    form: FormBody,
-) -> Result<Response, ApiError> {
-    pages
-        .http
-        .rate_limits
-        .check_address(Limit::Registration, address.0)?;
-    let invitation = match pages.identity.invitation_by_code(&code).await {
-        Ok(invitation) => invitation,
-        Err(error) => return Ok(unknown(&pages, &error)),
-    };
-    if invitation.state != InvitationState::Open {
-        return Ok(invited(&pages, &code, &invitation, &Problem::default()));
-    }
-    let username = form.field("username").trim();
-    let password = Secret::new(form.field("password"));
-    let user = InvitedUser {
-        threepid: &invitation.threepid,
-        username,
-        password: &password,
-    };
-    let registered = match pages.accounts.register_invited(&user, None).await {
-        Ok(registered) => registered,
-        Err(error) => {
-            let text = Some(error.to_string());
-            return Ok(invited(&pages, &code, &invitation, &Problem { text, username }));
+impl Invitations {
+    /// The invitation, as far as it can still be accepted.
+    pub(crate) async fn page(
+        &self,
+        code: &str,
+        invitation: &InvitationPage,
+        problem: &Problem<'_>,
+    ) -> Result<Response, Unavailable> {
+        if let Some(closed) = closed(&invitation.state) {
+            return Ok(self
+                .pages
+                .html
+                .closed(&closed, &self.pages.clients_for(invitation)));
         }
-    };
-    let accepted = pages.identity.accept_by_code(&code, &registered.user_id).await;
-    Ok(match accepted {
-        Ok(()) => welcome(&pages, &invitation, &registered.user_id),
-        Err(error) => half_way(&pages, &registered.user_id, &error),
-    })
-}
-
-/// `POST /_gatehouse/invitation/join`: into the room, for whom this page has just made an account.
-async fn join(State(pages): State<Pages>, form: FormBody) -> Result<Response, ApiError> {
-    let now_ms = pages.clock.now_ms();
-    let Some(pass) = Pass::read(form.field("pass"), &pages.config.pass_key, now_ms) else {
-        let text = "This page is too old. Log in to a client with your new account; the invitation is there.";
-        return Ok(pages.message(StatusCode::FORBIDDEN, "Go on in a client", text));
-    };
-    if let Err(error) = join_when_invited(&pages, &pass).await {
-        return Ok(pages.message(StatusCode::FORBIDDEN, "You could not join", &error.to_string()));
+        self.open(code, invitation, problem).await
     }
-    let room = pages.rooms.describe(&pass.room_id).await?;
-    let page = context! {
-        server_name => pages.config.server_name.as_str(),
-        homeserver => pages.config.server_name.as_str(),
-        room => room.and_then(|room| room.name).unwrap_or_else(|| NAMELESS.to_owned()),
-        user_id => pass.user_id.as_str(),
-        clients => Value::from(client_links(&pages.config.clients, &pass.room_id, &pages.config.server_name)),
-    };
-    Ok(pages.html.page(StatusCode::OK, "joined.html", page))
-}
 
-/// The invite is on its way: the identity service has been told a moment ago, and tells the rooms.
-async fn join_when_invited(pages: &Pages, pass: &Pass) -> Result<(), WriteError> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let joined = pages
-            .rooms
-            .join(&pass.user_id, &pass.room_id, &Join::default())
-            .await;
-        let too_early = matches!(joined, Err(WriteError::Refused(Refusal::NotInvited)));
-        if !too_early || Instant::now() >= deadline {
-            return joined;
-        }
-        sleep(PAUSE).await;
+    async fn open(
+        &self,
+        code: &str,
+        invitation: &InvitationPage,
+        problem: &Problem<'_>,
+    ) -> Result<Response, Unavailable> {
+        let pages = &self.pages;
+        // The address can belong to one account only, so that whoever has it here needs no other.
+        let has_account = pages
+            .accounts
+            .threepid_owner(&invitation.threepid)
+            .await?
+            .is_some();
+        let can_register = pages.accounts.invited_may_register() && !has_account;
+        let (status, opened, text, name) = match problem {
+            Problem::None if can_register => (StatusCode::OK, "account", None, ""),
+            Problem::None => (StatusCode::OK, "sign-in", None, ""),
+            Problem::Account { text, username } => {
+                let opened = if can_register { "account" } else { "sign-in" };
+                (StatusCode::BAD_REQUEST, opened, Some(text), *username)
+            }
+            Problem::SignIn { status, text, name } => (*status, "sign-in", Some(text), *name),
+        };
+        let page = context! {
+            identity_server => self.identity.server_name().as_str(),
+            path => format!("/_gatehouse/invitation/{code}"),
+            homeserver => invitation.sender.server_name().as_str(),
+            inviter => inviter_of(invitation),
+            sender => invitation.sender.as_str(),
+            address => invitation.obscured.as_str(),
+            room => room_of(invitation),
+            can_register,
+            can_sign_in => true,
+            has_account,
+            opened,
+            problem => text,
+            name,
+            clients => pages.clients_for(invitation),
+        };
+        Ok(pages.html.page(status, "invitation.html", page))
     }
 }
 
-/// What a room is called that has no name.
-const NAMELESS: &str = "a conversation";
+impl Pages {
+    /// Links to the room in clients.
+    pub(crate) fn clients_for(&self, invitation: &InvitationPage) -> Value {
+        let via = invitation.sender.server_name();
+        Value::from(client_links(&self.config.clients, &invitation.room_id, via))
+    }
 
-pub(crate) fn room_of(invitation: &InvitationPage) -> String {
-    let facts = &invitation.facts;
-    let name = facts.room_name.clone().or_else(|| facts.room_alias.clone());
-    name.filter(|name| !name.trim().is_empty())
-        .unwrap_or_else(|| NAMELESS.to_owned())
-}
-
-pub(crate) fn inviter_of(invitation: &InvitationPage) -> String {
-    let name = invitation.facts.sender_display_name.clone();
-    name.filter(|name| !name.trim().is_empty())
-        .unwrap_or_else(|| invitation.sender.to_string())
+    pub(crate) fn unknown(&self, error: &InvitationPageError) -> Response {
+        let (status, heading) = unknown_words(error);
+        self.message(status, heading, &error.to_string())
+    }
 }
 
 /// What is said of an invitation that cannot be accepted any more.
-pub(crate) fn closed(state: &InvitationState) -> Option<(StatusCode, &'static str, String)> {
+pub(crate) struct Closed {
+    status: StatusCode,
+    heading: &'static str,
+    text: String,
+    /// Whether somebody is in the room by it, and may want to go there.
+    is_accepted: bool,
+}
+
+pub(crate) fn closed(state: &InvitationState) -> Option<Closed> {
     match state {
         InvitationState::Open => None,
-        InvitationState::Accepted(user) | InvitationState::Bound(user) => {
-            let text =
-                format!("The invitation went to {user}. Log in to a client with that account; it is there.");
-            Some((StatusCode::OK, "This invitation has been accepted", text))
-        }
-        InvitationState::Expired => {
-            let text = "Ask whoever sent it for a new one.".to_owned();
-            Some((StatusCode::GONE, "This invitation is too old", text))
-        }
+        InvitationState::Accepted(user) | InvitationState::Bound(user) => Some(Closed {
+            status: StatusCode::OK,
+            heading: "This invitation has been accepted",
+            text: format!(
+                "The invitation went to {user}. Log in to a client with that account; it is there."
+            ),
+            is_accepted: true,
+        }),
+        InvitationState::Expired => Some(Closed {
+            status: StatusCode::GONE,
+            heading: "This invitation is too old",
+            text: "Ask whoever sent it for a new one.".to_owned(),
+            is_accepted: false,
+        }),
     }
 }
 
-/// The invitation, as far as it can still be accepted.
-fn invited(pages: &Pages, code: &str, invitation: &InvitationPage, problem: &Problem<'_>) -> Response {
-    if let Some((status, heading, text)) = closed(&invitation.state) {
-        return pages.message(status, heading, &text);
+impl Html {
+    pub(crate) fn closed(&self, closed: &Closed, clients: &Value) -> Response {
+        let page = context! {
+            heading => closed.heading,
+            text => closed.text.as_str(),
+            clients => closed.is_accepted.then_some(clients),
+        };
+        self.page(closed.status, "message.html", page)
     }
-    let status = match problem.text {
-        Some(_) => StatusCode::BAD_REQUEST,
-        None => StatusCode::OK,
-    };
-    let page = context! {
-        server_name => pages.config.server_name.as_str(),
-        homeserver => invitation.sender.server_name().as_str(),
-        identity_server => pages.identity.server_name().as_str(),
-        path => format!("/_gatehouse/invitation/{code}"),
-        inviter => inviter_of(invitation),
-        room => room_of(invitation),
-        can_register => pages.accounts.invited_may_register(),
-        problem => problem.text.clone(),
-        username => problem.username,
-        clients => Value::from(client_links(&pages.config.clients, &invitation.room_id, invitation.sender.server_name())),
-    };
-    pages.html.page(status, "invitation.html", page)
-}
-
-fn welcome(pages: &Pages, invitation: &InvitationPage, user: &UserId) -> Response {
-    let pass = Pass::new(user.to_owned(), invitation.room_id.clone(), pages.clock.now_ms());
-    let page = context! {
-        server_name => pages.config.server_name.as_str(),
-        homeserver => pages.config.server_name.as_str(),
-        inviter => inviter_of(invitation),
-        room => room_of(invitation),
-        user_id => user.as_str(),
-        pass => pass.sign(&pages.config.pass_key),
-        clients => Value::from(client_links(&pages.config.clients, &invitation.room_id, invitation.sender.server_name())),
-    };
-    pages.html.page(StatusCode::OK, "account.html", page)
-}
-
-/// The account is made, but the invitation went elsewhere meanwhile.
-fn half_way(pages: &Pages, user: &UserId, error: &AcceptError) -> Response {
-    let text = format!("Your account {user} is ready, but: {error}");
-    pages.message(
-        StatusCode::CONFLICT,
-        "The invitation is not there any more",
-        &text,
-    )
-}
-
-fn unknown(pages: &Pages, error: &InvitationPageError) -> Response {
-    let (status, heading) = unknown_words(error);
-    pages.message(status, heading, &error.to_string())
 }
 
 /// What is said above an error.
@@ -221,5 +194,34 @@ pub(crate) fn unknown_words(error: &InvitationPageError) -> (StatusCode, &'stati
     match error {
         InvitationPageError::NotFound => (StatusCode::NOT_FOUND, "There is no such invitation"),
         InvitationPageError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "Try again in a moment"),
+    }
+}
+
+pub(crate) fn room_of(invitation: &InvitationPage) -> String {
+    let facts = &invitation.facts;
+    shown_room(facts.room_name.as_deref().or(facts.room_alias.as_deref()))
+}
+
+/// A room's name as pages show it.
+pub(crate) fn shown_room(name: Option<&str>) -> String {
+    let name = one_line(name.unwrap_or_default(), ROOM_CHARS);
+    if name.is_empty() {
+        NAMELESS.to_owned()
+    } else {
+        name
+    }
+}
+
+pub(crate) fn inviter_of(invitation: &InvitationPage) -> String {
+    let name = invitation
+        .facts
+        .sender_display_name
+        .as_deref()
+        .unwrap_or_default();
+    let name = one_line(name, INVITER_CHARS);
+    if name.is_empty() {
+        one_line(invitation.sender.as_str(), INVITER_CHARS)
+    } else {
+        name
     }
 }

@@ -3,15 +3,20 @@
 //! They explain, and let whoever was invited come in: with a client that they have, or with an account made right there.
 //! A page knows no more of Matrix than the engines tell it.
 //!
-//! Read in this order: [`pages`], `invitation`, `html`, [`client_links`], `pass`; then [`alone`], for an identity server
-//! without a homeserver.
+//! Read in this order: [`pages`], `invitation`, `make_account`, `sign_in`, `join`, `validation`, `failures`, `html`,
+//! [`client_links`], `pass`; then [`alone`], for an identity server without a homeserver.
 
 pub mod alone;
 pub mod client_links;
+mod failures;
 mod html;
 mod invitation;
+mod join;
+mod make_account;
 pub mod pages;
 mod pass;
+mod sign_in;
+mod validation;
 
 pub use self::{
     alone::{IdentityPages, IdentityPagesConfig},

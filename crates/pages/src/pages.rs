@@ -2,17 +2,26 @@
 
 use std::sync::Arc;
 
-use axum::{Router, response::Response};
+use axum::{
+    Router,
+    middleware::{from_fn, from_fn_with_state},
+    response::Response,
+    routing::get,
+};
 use gatehouse_accounts::Accounts;
 use gatehouse_events::Clock;
 use gatehouse_http::HttpContext;
 use gatehouse_identity::Identity;
 use gatehouse_rooms::Rooms;
 use http::StatusCode;
-use minijinja::context;
 use ruma::OwnedServerName;
 
-use crate::{Client, html::Html, invitation, pass};
+use crate::{
+    Client, failures,
+    html::{Html, style},
+    invitation::{self, Invitations},
+    pass, validation,
+};
 
 /// What pages are derived for, where a key is needed.
 pub const PASS_KEY_PURPOSE: &str = pass::PURPOSE;
@@ -33,7 +42,6 @@ pub struct Pages {
     pub(crate) http: HttpContext,
     pub(crate) accounts: Accounts,
     pub(crate) rooms: Rooms,
-    pub(crate) identity: Identity,
     pub(crate) clock: Clock,
     pub(crate) config: Arc<PagesConfig>,
     pub(crate) html: Html,
@@ -49,7 +57,6 @@ impl Pages {
     pub fn new(
         http: HttpContext,
         rooms: Rooms,
-        identity: Identity,
         clock: Clock,
         config: PagesConfig,
     ) -> Result<Self, PagesError> {
@@ -57,23 +64,31 @@ impl Pages {
             accounts: http.accounts.clone(),
             http,
             rooms,
-            identity,
             clock,
+            html: Html::new(config.server_name.as_str())?,
             config: Arc::new(config),
-            html: Html::new()?,
         })
     }
 
-    /// Everything under `/_gatehouse`.
-    pub fn router(self) -> Router {
-        Router::new()
-            .nest("/_gatehouse", invitation::routes())
-            .with_state(self)
+    /// Everything under `/_gatehouse`; invitations where the identity service that sends them runs.
+    pub fn router(self, identity: Option<Identity>) -> Router {
+        let mut router = Router::new()
+            .route("/style.css", get(style))
+            .merge(validation::routes().with_state(self.clone()));
+        if let Some(identity) = identity {
+            let pages = self.clone();
+            router = router.merge(invitation::routes().with_state(Invitations { pages, identity }));
+        }
+        Router::new().nest(
+            "/_gatehouse",
+            router
+                .layer(from_fn(failures::refuse_foreign_forms))
+                .layer(from_fn_with_state(self.html, failures::show)),
+        )
     }
 
     /// A page that says one thing.
     pub(crate) fn message(&self, status: StatusCode, heading: &str, text: &str) -> Response {
-        let page = context! { server_name => self.config.server_name.as_str(), heading, text };
-        self.html.page(status, "message.html", page)
+        self.html.message(status, heading, text)
     }
 }

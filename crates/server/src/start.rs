@@ -171,7 +171,7 @@ struct Routers {
     health: Router,
     identity: Option<Router>,
     federation: Option<Router>,
-    pages: Option<Router>,
+    pages: Router,
 }
 
 impl Routers {
@@ -216,10 +216,7 @@ impl Routers {
     fn of(&self, apis: &[Api]) -> Router {
         let mut router = self.health.clone();
         if apis.contains(&Api::Client) {
-            router = router.merge(self.client.clone());
-            if let Some(pages) = self.pages.clone() {
-                router = router.merge(pages);
-            }
+            router = router.merge(self.client.clone()).merge(self.pages.clone());
         }
         if let Some(federation) = self
             .federation
@@ -241,11 +238,8 @@ impl Routers {
     }
 }
 
-/// The pages that invitations lead to, where the identity service that sends them runs.
-fn pages(config: &Config, engines: &Engines, http: &HttpContext) -> Result<Option<Router>, StartError> {
-    let Some(identity) = engines.identity.clone() else {
-        return Ok(None);
-    };
+/// The pages that mails lead to.
+fn pages(config: &Config, engines: &Engines, http: &HttpContext) -> Result<Router, StartError> {
     let clients = config.invitations.clients.iter().map(|client| Client {
         name: client.name.clone(),
         url: client.url.clone(),
@@ -258,12 +252,11 @@ fn pages(config: &Config, engines: &Engines, http: &HttpContext) -> Result<Optio
     let pages = Pages::new(
         http.clone(),
         engines.rooms.clone(),
-        identity,
         engines.clock.clone(),
         settings,
     );
     let pages = pages.map_err(|error| StartError::Pages(error.to_string()))?;
-    Ok(Some(pages.router()))
+    Ok(pages.router(engines.identity.clone()))
 }
 
 fn client_config(config: &Config) -> Result<ClientApiConfig, StartError> {
