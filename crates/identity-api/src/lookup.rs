@@ -5,7 +5,7 @@ use axum::{
     extract::State,
     routing::{get, post},
 };
-use gatehouse_http::{ApiError, JsonText};
+use gatehouse_http::{ApiError, ClientAddress, JsonText, address_key};
 use gatehouse_identity::LookupRequest;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -47,6 +47,7 @@ struct LookupBody {
 async fn lookup_users(
     State(api): State<IdentityApi>,
     Requester(user_id): Requester,
+    ClientAddress(asker): ClientAddress,
     JsonText(body): JsonText<MAX_BODY>,
 ) -> Result<Json<Value>, ApiError> {
     let wanted = api.identity.config().lookup.max_addresses;
@@ -61,6 +62,8 @@ async fn lookup_users(
         pepper: &body.pepper,
         addresses: &body.addresses,
     };
+    let network = address_key(asker);
+    api.identity.count_lookup_from(&network).map_err(errors::lookup)?;
     let mappings = api
         .identity
         .lookup(&user_id, &request)

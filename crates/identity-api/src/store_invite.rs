@@ -1,7 +1,7 @@
 //! Storing invitations for addresses that are nobody's yet.
 
 use axum::{Json, Router, extract::State, routing::post};
-use gatehouse_http::ApiError;
+use gatehouse_http::{ApiError, ClientAddress, Limit};
 use gatehouse_identity::{RoomFacts, StoreInvite, StoredInvite};
 use gatehouse_mail::{Medium, Threepid};
 use ruma::{RoomId, UserId};
@@ -16,6 +16,7 @@ pub(crate) fn routes() -> Router<IdentityApi> {
 async fn store_invite(
     State(api): State<IdentityApi>,
     Requester(user_id): Requester,
+    ClientAddress(asker): ClientAddress,
     fields: Fields,
 ) -> Result<Json<StoredInvite>, ApiError> {
     if fields.text("sender")? != user_id.as_str() {
@@ -23,6 +24,8 @@ async fn store_invite(
             "`sender` must be the user whose access token this is.",
         ));
     }
+    // Accounts are easily made where one has a homeserver (limits, "Rate limits").
+    api.rate_limits.check_address(Limit::ThirdPartyInvites, asker)?;
     let stored = store(&api, &user_id, &fields).await?;
     Ok(Json(stored))
 }
@@ -39,12 +42,8 @@ pub(crate) async fn store(
             .map_err(|_| ApiError::invalid_param("`room_id` must be a room id, such as !abc:example.org."))?,
         facts: facts(fields),
     };
-    let threepid = invite.threepid.clone();
-    let stored = api.identity.store_invite(sender, invite).await;
-    let (stored, batch) = stored.map_err(errors::store_invite)?;
-    let committed = api.identity.commit_invite(&threepid, batch).await;
-    committed.map_err(errors::store_invite)?;
-    Ok(stored)
+    let stored = api.identity.store_and_commit_invite(sender, &invite).await;
+    stored.map_err(errors::store_invite)
 }
 
 fn threepid(fields: &Fields) -> Result<Threepid, ApiError> {

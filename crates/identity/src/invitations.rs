@@ -17,10 +17,12 @@ use crate::{
     association_row::AssociationRow,
     associations::key,
     digest::digest,
+    identity::ATTEMPTS,
     keys::{decode_key, encode_key},
     random,
     rates::Counted,
     redaction,
+    repeated_invitation::{last_key, put_last},
     tables::{ASSOCIATIONS, EPHEMERAL_KEYS, INVITATION_CODES, INVITATIONS, INVITATIONS_BY_ADDRESS},
 };
 
@@ -174,7 +176,8 @@ impl Identity {
     /// `POST /store-invite`: the invitation, and the batch that stores it and has the message sent. Nothing has happened
     /// until the caller commits the batch: a homeserver in the same process does so together with the room's event.
     ///
-    /// The commit fails with a conflict when the address is bound in the meantime.
+    /// Asked again within a minute, it gives the same invitation, and no second message is sent: the answer may have been
+    /// lost. The commit fails with a conflict when the address is bound in the meantime, or somebody else stores the same.
     pub async fn store_invite(
         &self,
         sender: &UserId,
@@ -187,6 +190,11 @@ impl Identity {
         } = invite;
         if let Some(AssociationRow { mxid, .. }) = self.association(&threepid).await? {
             return Err(StoreInviteError::InUse { mxid });
+        }
+        let last_key = last_key(sender, &threepid, &room_id);
+        let last = self.last_invitation(&last_key).await?;
+        if let Some(repeated) = last.as_ref().and_then(|last| self.repeated(last)) {
+            return Ok(repeated);
         }
         if !self.outbox().can_send(threepid.medium()) {
             return Err(StoreInviteError::UnsupportedMedium);
@@ -224,6 +232,7 @@ impl Identity {
         };
         let mut batch = Batch::new();
         let token = put_invitation(&mut batch, &row, &code)?;
+        put_last(&mut batch, &last_key, last.as_ref(), &token);
         self.put_invitation_letter(&mut batch, &row, &code)?;
         Ok((self.describe_stored(token, &row), batch))
     }
@@ -236,7 +245,27 @@ impl Identity {
         Ok(self.get(&EPHEMERAL_KEYS, &(public,)).await?.is_some())
     }
 
-    /// Commits what [`Self::store_invite`] made, where there is nothing else to commit with it.
+    /// As [`Self::store_invite`], where there is nothing else to commit with it.
+    pub async fn store_and_commit_invite(
+        &self,
+        sender: &UserId,
+        invite: &StoreInvite,
+    ) -> Result<StoredInvite, StoreInviteError> {
+        let mut attempts = 0;
+        loop {
+            let (stored, batch) = self.store_invite(sender, invite.clone()).await?;
+            match self.commit_invite(&invite.threepid, batch).await {
+                Ok(()) => return Ok(stored),
+                // Somebody else stored the same at the same moment: now it is a repetition.
+                Err(StoreInviteError::Unavailable(Unavailable::Contended)) if attempts < ATTEMPTS => {
+                    attempts += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Commits what [`Self::store_invite`] made.
     pub async fn commit_invite(&self, threepid: &Threepid, batch: Batch) -> Result<(), StoreInviteError> {
         if self.commit(batch).await?.is_some() {
             return Ok(());
@@ -247,7 +276,7 @@ impl Identity {
         }
     }
 
-    fn describe_stored(&self, token: String, row: &InvitationRow) -> StoredInvite {
+    pub(crate) fn describe_stored(&self, token: String, row: &InvitationRow) -> StoredInvite {
         let key = |public_key: String, path: &str| InviteKey {
             public_key,
             key_validity_url: format!("{}/_matrix/identity/v2/pubkey/{path}", self.config().base_url),

@@ -5,7 +5,7 @@
 //!
 //! Read in this order: `identity`, `tables`, [`homeservers`], [`accounts`], [`terms`], [`keys`], `pepper`,
 //! [`lookup`], [`pepper_rotation`], [`housekeeping`]; then [`validation`], [`validation_submission`], [`associations`],
-//! [`invitations`], [`sign`], [`onbind_queue`], [`invitation_pages`].
+//! [`invitations`], `repeated_invitation`, [`sign`], [`onbind_queue`], [`invitation_pages`].
 
 mod access_token;
 pub mod accounts;
@@ -30,6 +30,7 @@ mod policy;
 mod random;
 mod rates;
 mod redaction;
+mod repeated_invitation;
 mod seal;
 mod secret;
 mod session_grammar;

@@ -120,6 +120,13 @@ impl Identity {
             .collect())
     }
 
+    /// Counts a lookup of whoever asks from this network, before [`Self::lookup`] counts the account.
+    pub fn count_lookup_from(&self, network: &str) -> Result<(), LookupError> {
+        self.limiter()
+            .count(&[Counted::LookupsFrom(network)], self.now_ms())
+            .map_err(|retry_after_ms| LookupError::OverBudget { retry_after_ms })
+    }
+
     /// Who has bound this one address: for the homeserver in the same process, which has it at hand.
     pub async fn lookup_one(
         &self,

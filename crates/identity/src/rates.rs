@@ -32,7 +32,7 @@ pub struct Rates {
     pub invitations_per_room: Rate,
     /// Validation messages that one address gets.
     pub validations_per_address: Rate,
-    /// Lookups that one user makes, however many addresses are in each.
+    /// Lookups that one user makes, or one network, however many addresses are in each.
     pub lookups_per_user: Rate,
 }
 
@@ -59,6 +59,7 @@ pub(crate) enum Counted<'a> {
     InvitationsInto(&'a str),
     ValidationsOf(&'a str, &'a str),
     LookupsBy(&'a str),
+    LookupsFrom(&'a str),
 }
 
 /// Decides by the generic cell rate algorithm: for each key, the time at which everything used so far is paid back.
@@ -118,7 +119,7 @@ impl Limiter {
             Counted::InvitationsTo(..) => self.rates.invitations_per_address,
             Counted::InvitationsInto(_) => self.rates.invitations_per_room,
             Counted::ValidationsOf(..) => self.rates.validations_per_address,
-            Counted::LookupsBy(_) => self.rates.lookups_per_user,
+            Counted::LookupsBy(_) | Counted::LookupsFrom(_) => self.rates.lookups_per_user,
         }
     }
 }

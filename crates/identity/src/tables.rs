@@ -1,7 +1,7 @@
 //! Every table of this crate. A digest is the SHA-256 of a secret: the secrets themselves are never stored.
 
 use gatehouse_store::Table;
-use ruma::OwnedUserId;
+use ruma::{OwnedRoomId, OwnedUserId};
 
 use crate::{
     accounts::AccessTokenRow, association_row::AssociationRow, digest::Digest, invitations::InvitationRow,
@@ -55,6 +55,10 @@ pub(crate) const INVITATIONS: Table<(String,), InvitationRow> = Table::new("iden
 /// The invitations that wait for an address: medium, address, token.
 pub(crate) const INVITATIONS_BY_ADDRESS: Table<(String, String, String), ()> =
     Table::new("identity.invitations_by_address");
+
+/// The last invitation of an address into a room by somebody: medium, address, room, sender → token.
+pub(crate) const LAST_INVITATIONS: Table<(String, String, OwnedRoomId, OwnedUserId), (String,)> =
+    Table::new("identity.last_invitations");
 
 /// The token of the invitation whose link has this code.
 pub(crate) const INVITATION_CODES: Table<(Digest,), (String,)> = Table::new("identity.invitation_codes");

@@ -268,6 +268,7 @@ impl House {
             self.all(&tables::VALIDATION_SESSIONS).await,
             self.all(&tables::INVITATIONS).await,
             self.all(&tables::INVITATIONS_BY_ADDRESS).await,
+            self.all(&tables::LAST_INVITATIONS).await,
             self.all(&tables::ASSOCIATIONS).await,
             self.all(&tables::HASHES).await,
             self.all(&tables::ONBIND_QUEUE).await,
@@ -328,6 +329,14 @@ fn invite(threepid: &Threepid) -> StoreInvite {
             sender_display_name: Some("Alice".to_owned()),
             ..RoomFacts::default()
         },
+    }
+}
+
+/// As [`invite`], into a room of its own.
+fn invite_into(number: usize, threepid: &Threepid) -> StoreInvite {
+    StoreInvite {
+        room_id: format!("!room{number}:one.test").try_into().unwrap(),
+        ..invite(threepid)
     }
 }
 

@@ -68,23 +68,27 @@ impl Rooms {
             return self.invite_owner(sender, &owner, room_id, invite).await;
         }
         let facts = self.invite_facts(sender, room_id).await?;
-        let asker = invite.asker(sender);
-        let stored = self
-            .shared
-            .identity_servers
-            .store_invite(asker, &invite.address, room_id, facts)
-            .await?;
-        let stored = match stored {
-            StoreOutcome::Owned(owner) => return self.invite_owner(sender, &owner, room_id, invite).await,
-            StoreOutcome::Stored(stored) => stored,
-        };
-        match attempt(|| self.try_remember(sender, room_id, invite, &stored)).await {
-            // What is committed beside the event fails for ever when the address has become somebody's.
-            Err(WriteError::Contended) => match self.owner_of(sender, invite).await? {
-                Some(owner) => self.invite_owner(sender, &owner, room_id, invite).await,
-                None => Err(WriteError::Contended),
-            },
-            outcome => outcome,
+        let mut stored_before = false;
+        loop {
+            let asker = invite.asker(sender);
+            let servers = &self.shared.identity_servers;
+            let stored = servers.store_invite(asker, &invite.address, room_id, facts.clone());
+            let stored = match stored.await? {
+                StoreOutcome::Owned(owner) => {
+                    return self.invite_owner(sender, &owner, room_id, invite).await;
+                }
+                StoreOutcome::Stored(stored) => stored,
+            };
+            match attempt(|| self.try_remember(sender, room_id, invite, &stored)).await {
+                // What is committed beside the event fails for ever when the address has become somebody's, or when the
+                // same was stored at the same moment. Asked again, the identity server gives what was stored.
+                Err(WriteError::Contended) => match self.owner_of(sender, invite).await? {
+                    Some(owner) => return self.invite_owner(sender, &owner, room_id, invite).await,
+                    None if stored_before || stored.beside.is_empty() => return Err(WriteError::Contended),
+                    None => stored_before = true,
+                },
+                outcome => return outcome,
+            }
         }
     }
 
@@ -131,8 +135,12 @@ impl Rooms {
     ) -> Result<(), Attempt> {
         let mut transaction = self.begin_existing(room_id).await?;
         may_invite_addresses(transaction.head(), sender)?;
-        append_third_party_invite(&mut transaction, sender, &invite.address, stored).await?;
-        transaction.commit().await?;
+        if remembers(&transaction, sender, &invite.address, stored).await? {
+            transaction.confirm().await?;
+        } else {
+            append_third_party_invite(&mut transaction, sender, &invite.address, stored).await?;
+            transaction.commit().await?;
+        }
         Ok(())
     }
 
@@ -180,6 +188,23 @@ pub(crate) async fn append_third_party_invite(
     transaction.append(sender, new, Beside::default()).await?;
     transaction.batch.append(stored.beside.clone());
     Ok(())
+}
+
+/// Whether the room knows of just this invitation: whoever asked for it has not heard the answer, and asks again (B11).
+async fn remembers(
+    transaction: &RoomTransaction,
+    sender: &UserId,
+    address: &Threepid,
+    stored: &StoredInvite,
+) -> Result<bool, WriteError> {
+    let known = transaction
+        .state_event("m.room.third_party_invite", &stored.token)
+        .await?;
+    let Some(known) = known.filter(|event| event.sender == sender) else {
+        return Ok(false);
+    };
+    let known: CanonicalJsonObject = known.content_as().unwrap_or_default();
+    Ok(known == content(address, stored)?)
 }
 
 /// Takes an invitation back in the name of its sender, if they still may; whether they do.

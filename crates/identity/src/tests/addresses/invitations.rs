@@ -114,8 +114,7 @@ async fn t04_thousands_of_invitations_by_one_user_are_refused_after_a_few() {
     let house = house();
     let mut stored = 0;
     for number in 0..2_000 {
-        let mut invite = invite(&email(&format!("victim{number}@example.org")));
-        invite.room_id = format!("!room{number}:one.test").try_into().unwrap();
+        let invite = invite_into(number, &email(&format!("victim{number}@example.org")));
         match house.identity.store_invite(alice(), invite.clone()).await {
             Ok((_, batch)) => {
                 house
@@ -140,8 +139,7 @@ async fn t04_an_address_gets_three_invitations_by_whomsoever() {
     let mut outcomes = Vec::new();
     for number in 0..4 {
         let sender = UserId::parse(format!("@user{number}:one.test")).unwrap();
-        let mut invite = invite(&email("victim@example.org"));
-        invite.room_id = format!("!room{number}:one.test").try_into().unwrap();
+        let invite = invite_into(number, &email("victim@example.org"));
         outcomes.push(house.identity.store_invite(&sender, invite).await.map(|_| ()));
     }
     assert!(outcomes[..3].iter().all(Result::is_ok));
@@ -165,14 +163,91 @@ async fn t04_a_room_sends_ten_invitations_by_whomsoever() {
 async fn t04_only_so_many_invitations_wait_for_one_address() {
     let house = house_with(without_limits);
     let address = email("victim@example.org");
-    for _ in 0..200 {
+    for number in 0..200 {
         let (_, batch) = house
             .identity
-            .store_invite(alice(), invite(&address))
+            .store_invite(alice(), invite_into(number, &address))
             .await
             .unwrap();
         house.identity.commit_invite(&address, batch).await.unwrap();
     }
     let outcome = house.identity.store_invite(alice(), invite(&address)).await;
     assert!(matches!(outcome, Err(StoreInviteError::TooManyWaiting)));
+}
+
+#[tokio::test]
+async fn b11_the_same_invitation_within_a_minute_is_one_and_mailed_once() {
+    let house = house();
+    let address = email("bob@example.org");
+    let (first, code) = house.invited(&address).await;
+    let before = house.rows().await;
+    house.clock.advance(Duration::from_secs(59));
+    let again = house
+        .identity
+        .store_and_commit_invite(alice(), &invite(&address))
+        .await;
+    assert_eq!(again.unwrap(), first);
+    assert_eq!(house.rows().await, before, "nothing is written, and nothing sent");
+    let page = house.identity.invitation_by_code(&code).await.unwrap();
+    assert_eq!(page.token, first.token, "the link in the mail is good");
+    for (sender, other) in [
+        (bob(), invite(&address)),
+        (alice(), invite_into(1, &address)),
+        (alice(), invite(&email("carol@example.org"))),
+    ] {
+        let stored = house.identity.store_and_commit_invite(sender, &other).await;
+        assert_ne!(stored.unwrap().token, first.token, "not the same");
+    }
+}
+
+#[tokio::test]
+async fn after_a_minute_an_invitation_is_sent_once_more() {
+    let house = house();
+    let address = email("bob@example.org");
+    let (first, _) = house.invited(&address).await;
+    house.clock.advance(Duration::from_mins(1));
+    let (second, _) = house.invited(&address).await;
+    assert_ne!(first.token, second.token);
+    assert_eq!(house.letters().await.len(), 2);
+}
+
+#[tokio::test]
+async fn what_has_been_accepted_is_not_given_again() {
+    let house = house();
+    let address = email("bob@example.org");
+    let (first, code) = house.invited(&address).await;
+    let key = house
+        .identity
+        .invitation_by_code(&code)
+        .await
+        .unwrap()
+        .private_key;
+    let signed = house.identity.sign_ed25519(bob(), &first.token, key.expose());
+    signed.await.unwrap();
+    let (second, _) = house.invited(&address).await;
+    assert_ne!(first.token, second.token);
+    // One that is accepted before the repetition is committed.
+    let (_, repeated) = house
+        .identity
+        .store_invite(alice(), invite(&address))
+        .await
+        .unwrap();
+    house.bound(bob(), &address, "secret").await;
+    let before = house.rows().await;
+    let outcome = house.identity.commit_invite(&address, repeated).await;
+    assert!(matches!(outcome, Err(StoreInviteError::InUse { .. })));
+    assert_eq!(house.rows().await, before);
+}
+
+#[tokio::test]
+async fn b11_of_the_same_invitation_many_times_at_once_one_is_mailed() {
+    let house = house_with(without_limits);
+    let address = email("bob@example.org");
+    let invite = invite(&address);
+    let all = (0..5).map(|_| house.identity.store_and_commit_invite(alice(), &invite));
+    let all = futures_util::future::join_all(all).await;
+    let tokens: Vec<_> = all.into_iter().map(|stored| stored.unwrap().token).collect();
+    assert!(tokens.iter().all(|token| *token == tokens[0]), "{tokens:?}");
+    assert_eq!(house.all(&tables::INVITATIONS).await.len(), 1);
+    assert_eq!(house.letters().await.len(), 1);
 }

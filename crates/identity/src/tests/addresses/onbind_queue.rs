@@ -27,6 +27,7 @@ async fn whoever_binds_an_address_gets_every_invitation_that_waits_for_it() {
     let house = house();
     let address = email("bob@example.org");
     let (first, _) = house.invited(&address).await;
+    house.clock.advance(Duration::from_mins(1));
     let (second, _) = house.invited(&address).await;
     house.invited(&email("other@example.org")).await;
     house.bound(bob(), &address, "secret").await;
@@ -148,10 +149,10 @@ async fn a_homeserver_that_never_comes_back_is_given_up_after_a_month() {
 async fn many_invitations_are_told_in_several_requests() {
     let house = house_with(without_limits);
     let address = email("bob@example.org");
-    for _ in 0..120 {
+    for number in 0..120 {
         let (_, batch) = house
             .identity
-            .store_invite(alice(), invite(&address))
+            .store_invite(alice(), invite_into(number, &address))
             .await
             .unwrap();
         house.identity.commit_invite(&address, batch).await.unwrap();
@@ -296,10 +297,11 @@ async fn no_invitation_is_lost_that_is_stored_while_its_address_is_bound() {
         let secret = format!("secret{round}");
         let sid = house.proven(bob(), &address, &secret).await;
         let storing: Vec<_> = (0..8)
-            .map(|_| {
+            .map(|number| {
                 let (identity, address) = (house.identity.clone(), address.clone());
                 tokio::spawn(async move {
-                    let (stored, batch) = identity.store_invite(alice(), invite(&address)).await.ok()?;
+                    let invite = invite_into(number, &address);
+                    let (stored, batch) = identity.store_invite(alice(), invite).await.ok()?;
                     identity.commit_invite(&address, batch).await.ok()?;
                     Some(stored.token)
                 })

@@ -260,3 +260,29 @@ async fn an_address_that_becomes_somebodys_meanwhile_is_an_ordinary_invite() {
     let token = world.identity.last_token();
     assert_eq!(world.state("m.room.third_party_invite", &token).await, None);
 }
+
+#[tokio::test]
+async fn b11_the_same_invitation_is_one_event() {
+    let world = World::new(newest()).await;
+    let invited = async |sender: &UserId, spoil: fn(&mut StoredInvite)| {
+        *world.identity.spoil.lock() = Some(spoil);
+        let invite = invite();
+        let invited = world.rooms.invite_by_address(sender, &world.room, &invite);
+        invited.await.unwrap();
+        world.events().await
+    };
+    let same: fn(&mut StoredInvite) = |stored| stored.token = "same".to_owned();
+    let first = invited(&world.alice, same).await;
+    assert_eq!(
+        invited(&world.alice, same).await,
+        first,
+        "what is said twice is done once"
+    );
+    let other = invited(&world.alice, |stored| stored.token = "other".to_owned()).await;
+    assert_eq!(other, first + 1);
+    // Taken back, and invited anew.
+    world.set_state("m.room.third_party_invite", "same", "{}").await;
+    assert_eq!(invited(&world.alice, same).await, other + 2);
+    let event = world.state("m.room.third_party_invite", "same").await.unwrap();
+    assert_eq!(event["display_name"], "b...@m...");
+}
