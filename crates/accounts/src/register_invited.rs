@@ -2,7 +2,11 @@
 
 use gatehouse_mail::Threepid;
 
-use crate::{Accounts, DeviceRequest, Registered, RegistrationError, Secret, registration::Invited};
+use ruma::UserId;
+
+use crate::{
+    Accounts, DeviceRequest, PasswordError, Registered, RegistrationError, Secret, registration::Invited,
+};
 
 /// Somebody who was invited by an address.
 #[derive(Clone, Copy)]
@@ -23,7 +27,8 @@ impl Accounts {
     }
 
     /// Makes the account of somebody who was invited, with their address, in one commit: the invitation stands for
-    /// whatever else would be needed to register.
+    /// whatever else would be needed to register. Asked for again with the same password, it is the same account, without
+    /// a device: the server may have stopped before the invitation was accepted.
     pub async fn register_invited(
         &self,
         user: &InvitedUser<'_>,
@@ -32,7 +37,10 @@ impl Accounts {
         if !self.invited_may_register() {
             return Err(RegistrationError::Closed);
         }
-        if self.threepid_owner(user.threepid).await?.is_some() {
+        if let Some(user_id) = self.threepid_owner(user.threepid).await? {
+            if self.is_the_same(user, &user_id).await? {
+                return Ok(Registered { user_id, login: None });
+            }
             return Err(RegistrationError::AddressInUse);
         }
         let invited = Invited {
@@ -41,5 +49,14 @@ impl Accounts {
         };
         self.create_invited(user.username, user.password, invited, device)
             .await
+    }
+
+    /// Whether this account is what was asked for.
+    async fn is_the_same(&self, user: &InvitedUser<'_>, owner: &UserId) -> Result<bool, RegistrationError> {
+        if self.new_user_id(user.username)? != owner {
+            return Ok(false);
+        }
+        let checked = self.check_password(owner, user.password).await;
+        Ok(checked.map_err(PasswordError::from)?)
     }
 }

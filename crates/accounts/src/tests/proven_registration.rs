@@ -261,7 +261,20 @@ async fn an_invitation_stands_for_everything_else_where_the_operator_allows_that
         .await
         .unwrap();
     let owner = house.accounts.threepid_owner(&address).await.unwrap();
-    assert_eq!(owner, Some(registered.user_id));
+    assert_eq!(owner.as_ref(), Some(&registered.user_id));
+    let again = house.accounts.register_invited(&invited("Alice"), None).await;
+    assert_eq!(
+        again.unwrap().user_id,
+        registered.user_id,
+        "a lost answer can be asked for again"
+    );
+    let guessed = Secret::new("guess");
+    let other = InvitedUser {
+        password: &guessed,
+        ..invited("alice")
+    };
+    let error = house.accounts.register_invited(&other, None).await.unwrap_err();
+    assert!(matches!(error, RegistrationError::AddressInUse));
     let error = house
         .accounts
         .register_invited(&invited("bob"), None)
