@@ -102,8 +102,12 @@ impl PowerLevels {
         self.events.get(kind).copied().unwrap_or(self.events_default)
     }
 
-    /// The level needed to send this as state.
+    /// The level needed to send this as state. Invitations by address need what invites need, whatever is said of their
+    /// type (authorisation rules, `m.room.third_party_invite`): so whoever sent one can take it back.
     pub fn to_set_state(&self, kind: &str) -> i64 {
+        if kind == "m.room.third_party_invite" {
+            return self.invite;
+        }
         self.events.get(kind).copied().unwrap_or(self.state_default)
     }
 
