@@ -2,6 +2,8 @@
 
 mod initial_state;
 
+use std::time::Duration;
+
 use gatehouse_events::RoomVersion;
 use gatehouse_store::Batch;
 use ruma::{
@@ -10,7 +12,7 @@ use ruma::{
 
 use crate::{
     Rooms,
-    identity_servers::{InviteFacts, StoreOutcome},
+    identity_servers::{IdentityServerError, InviteFacts, StoreOutcome},
     membership::{
         MembershipRequest,
         invite::Directness,
@@ -70,6 +72,10 @@ pub(crate) enum PowerLevelsCome {
     Last,
 }
 
+/// How long identity servers may take for all addresses of a new room together (reliability.md R30: an answer comes
+/// within 10 s).
+const PATIENCE: Duration = Duration::from_secs(9);
+
 /// Adds rows of other engines to the commit that makes the room, such as its alias.
 pub type Hook<'a> = &'a (dyn Fn(&RoomId, &mut Batch) + Send + Sync);
 
@@ -127,8 +133,10 @@ impl Rooms {
                 .map_err(|error| invalid_state(&update, error))?;
         }
         self.append_invites(&mut transaction, creator, request).await?;
-        self.append_address_invites(&mut transaction, creator, request)
-            .await?;
+        let asking = self.append_address_invites(&mut transaction, creator, request);
+        tokio::time::timeout(PATIENCE, asking)
+            .await
+            .unwrap_or(Err(IdentityServerError::Unreachable.into()))?;
         Ok(transaction)
     }
 
