@@ -19,6 +19,12 @@ use crate::{IdentityApi, errors, fields::Fields};
 /// Our pages run nothing and load nothing.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// As the homeserver's pages look; they may be on another server.
+const STYLE: &str = "body{margin:0;padding:1.5rem 1rem;background:#f6f5f1;color:#1d2430;font:1.05rem/1.55 system-ui,sans-serif}\
+     main{max-width:34rem;margin:0 auto;padding:1.75rem 1.5rem;box-sizing:border-box;background:#fff;border:1px solid #d9d6cd;\
+     border-radius:12px}h1{font-size:1.5rem;line-height:1.25;margin:0 0 .75rem}p{margin:0}\
+     @media(prefers-color-scheme:dark){body{background:#14171c;color:#e8eaee}main{background:#1d2229;border-color:#343b45}}";
+
 /// What stands in a link.
 #[derive(Deserialize)]
 pub(crate) struct SubmissionQuery {
@@ -80,7 +86,7 @@ pub(crate) async fn follow(api: &IdentityApi, medium: Medium, query: &Submission
     };
     match api.identity.submit_token(&submission).await {
         Ok(submitted) => match submitted.next_link {
-            Some(link) => without_referrer(Redirect::to(&link).into_response()),
+            Some(link) => guarded(Redirect::to(&link).into_response()),
             None => page(
                 StatusCode::OK,
                 "Thank you",
@@ -101,21 +107,23 @@ fn page(status: StatusCode, title: &str, sentence: &str) -> Response {
     let html = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\">\
-         <title>{title}</title><style>body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:32rem;\
-         margin:15vh auto;padding:0 1rem}}</style></head>\
-         <body><h1>{title}</h1><p>{sentence}</p></body></html>\n"
+         <title>{title}</title><style>{STYLE}</style></head>\
+         <body><main><h1>{title}</h1><p>{sentence}</p></main></body></html>\n"
     );
-    let mut response = (status, Html(html)).into_response();
-    let policy = HeaderValue::from_static(CONTENT_SECURITY_POLICY);
-    response
-        .headers_mut()
-        .insert(header::CONTENT_SECURITY_POLICY, policy);
-    without_referrer(response)
+    guarded((status, Html(html)).into_response())
 }
 
-/// The link is a secret, and is not to be told to where one goes from here (security.md T21).
-fn without_referrer(mut response: Response) -> Response {
-    let policy = HeaderValue::from_static("no-referrer");
-    response.headers_mut().insert(header::REFERRER_POLICY, policy);
+/// The link is a secret: what comes of it is not kept, and it is not told to where one goes from here (security.md T21).
+fn guarded(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
     response
 }
