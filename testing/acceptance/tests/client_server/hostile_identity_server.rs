@@ -1,183 +1,11 @@
 //! Identity servers that are slow, huge, lying or gone: whoever named them is told, and nothing is written.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use axum::{
-    body::Body,
-    extract::State,
-    http::{Response, StatusCode, Uri, header},
-};
-use gatehouse_events::SigningKey;
-use gatehouse_testkit::{TestServer, User, configured, user::escaped};
-use ruma::{CanonicalJsonObject, signatures::sign_json};
+use gatehouse_testkit::user::escaped;
 use serde_json::{Value, json};
 
-/// What an identity server may do to us.
-#[derive(Debug, Clone)]
-enum Answer {
-    Says(Value),
-    Slow,
-    Huge,
-    Redirects,
-    Html,
-    HalfJson,
-    DeepJson,
-    Breaks,
-    Lies(Value),
-}
-
-/// An identity server on this machine, which the operator named, and which answers as told.
-#[derive(Clone)]
-struct Hostile {
-    name: String,
-    key: Arc<SigningKey>,
-    /// Which path it answers how; all others as the specification says.
-    spoilt: Arc<Mutex<Option<(&'static str, Answer)>>>,
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-impl Hostile {
-    async fn start() -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let hostile = Self {
-            name: listener.local_addr().unwrap().to_string(),
-            key: Arc::new(SigningKey::from_seed([3; 32], "0").unwrap()),
-            spoilt: Arc::default(),
-            asked: Arc::default(),
-        };
-        let router = axum::Router::new().fallback(answer).with_state(hostile.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        hostile
-    }
-
-    /// A homeserver whose operator named it.
-    async fn trusted(&self) -> TestServer {
-        configured(|config| config.identity_servers.trusted = vec![format!("http://{}", self.name)]).await
-    }
-
-    fn answers(&self, path: &'static str, answer: Answer) {
-        *self.spoilt.lock().unwrap() = Some((path, answer));
-    }
-
-    fn behaves(&self) {
-        *self.spoilt.lock().unwrap() = None;
-    }
-
-    fn was_asked(&self, path: &str) -> bool {
-        self.asked.lock().unwrap().iter().any(|asked| asked == path)
-    }
-
-    /// What it signs for whoever has proven the address.
-    fn signed(&self, block: &Value) -> Value {
-        let mut block: CanonicalJsonObject = serde_json::from_value(block.clone()).unwrap();
-        sign_json(&self.name, &*self.key, &mut block).unwrap();
-        serde_json::to_value(block).unwrap()
-    }
-
-    fn good(&self, path: &str) -> Value {
-        match path {
-            "/_matrix/identity/v2/account/register" => json!({ "token": "t" }),
-            "/_matrix/identity/v2/hash_details" => json!({ "algorithms": ["sha256"], "lookup_pepper": "p" }),
-            "/_matrix/identity/v2/lookup" => json!({ "mappings": {} }),
-            "/_matrix/identity/v2/store-invite" => json!({
-                "token": "token",
-                "display_name": "b...",
-                "public_keys": [{
-                    "public_key": self.key.public_key_base64(),
-                    "key_validity_url": format!("http://{}{IS_VALID}", self.name),
-                }],
-            }),
-            IS_VALID => json!({ "valid": true }),
-            _ => json!({ "errcode": "M_UNRECOGNIZED" }),
-        }
-    }
-}
-
-const IS_VALID: &str = "/_matrix/identity/v2/pubkey/isvalid";
-
-/// All that it is asked for an invite.
-const FOR_AN_INVITE: [&str; 4] = [
-    "/_matrix/identity/v2/account/register",
-    "/_matrix/identity/v2/hash_details",
-    "/_matrix/identity/v2/lookup",
-    "/_matrix/identity/v2/store-invite",
-];
-
-async fn answer(State(hostile): State<Hostile>, uri: Uri) -> Response<Body> {
-    let path = uri.path();
-    hostile.asked.lock().unwrap().push(path.to_owned());
-    let spoilt = hostile.spoilt.lock().unwrap().clone();
-    let answer = match spoilt {
-        Some((spoilt, answer)) if spoilt == path => answer,
-        _ => Answer::Says(hostile.good(path)),
-    };
-    let json = |text: String| {
-        Response::builder()
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(text.into())
-            .unwrap()
-    };
-    let with = |status: StatusCode, name, value: &str, text: &str| {
-        Response::builder()
-            .status(status)
-            .header(name, value)
-            .body(text.to_owned().into())
-            .unwrap()
-    };
-    match answer {
-        Answer::Says(value) | Answer::Lies(value) => json(value.to_string()),
-        Answer::Slow => {
-            tokio::time::sleep(Duration::from_mins(1)).await;
-            json(hostile.good(path).to_string())
-        }
-        Answer::Huge => json(format!("{{\"x\":\"{}\",\"valid\":true}}", "x".repeat(1 << 20))),
-        Answer::Redirects => with(
-            StatusCode::TEMPORARY_REDIRECT,
-            header::LOCATION,
-            "/elsewhere",
-            "{}",
-        ),
-        Answer::Html => with(
-            StatusCode::OK,
-            header::CONTENT_TYPE,
-            "text/html",
-            "<p>{\"valid\":true}</p>",
-        ),
-        Answer::HalfJson => json("{\"valid\":true".to_owned()),
-        Answer::DeepJson => json(format!("{{\"valid\":true,\"x\":{}", "[".repeat(30_000))),
-        Answer::Breaks => with(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            header::CONTENT_TYPE,
-            "application/json",
-            "{}",
-        ),
-    }
-}
-
-fn misbehaviours() -> [Answer; 7] {
-    [
-        Answer::Huge,
-        Answer::Redirects,
-        Answer::Html,
-        Answer::HalfJson,
-        Answer::DeepJson,
-        Answer::Breaks,
-        Answer::Lies(json!([])),
-    ]
-}
-
-async fn invite(user: &User<'_>, room: &str, hostile: &Hostile) -> gatehouse_testkit::Answer {
-    let body = json!({ "id_server": hostile.name, "medium": "email", "address": "bob@mail.example" });
-    user.post(&format!("/rooms/{}/invite", escaped(room)), body).await
-}
-
-async fn join(user: &User<'_>, room: &str, block: &Value) -> gatehouse_testkit::Answer {
-    let path = format!("/rooms/{}/join", escaped(room));
-    user.post(&path, json!({ "third_party_signed": block })).await
-}
+use crate::hostile::{Answer, FOR_AN_INVITE, Hostile, IS_VALID, invite, join, misbehaviours};
 
 #[tokio::test]
 async fn t17_r30_an_identity_server_that_misbehaves_gets_nothing_written() {
@@ -216,10 +44,7 @@ async fn t15_r30_a_slow_or_absent_identity_server_is_not_waited_for() {
     });
     invited.refused(502, "M_UNKNOWN");
     assert!(begun.elapsed() < Duration::from_secs(10));
-    let gone = Hostile {
-        name: "127.0.0.1:9".to_owned(),
-        ..hostile.clone()
-    };
+    let gone = hostile.gone();
     let server = gone.trusted().await;
     let bob = server.anybody().await;
     let other = bob.create_room(json!({})).await;

@@ -27,9 +27,13 @@ mod filter;
 #[cfg(test)]
 mod guest_access;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod hostile_identity_server;
 #[cfg(test)]
 mod invitation_page;
+#[cfg(test)]
+mod invitation_sign_in;
 #[cfg(test)]
 mod inviting;
 #[cfg(test)]
@@ -51,11 +55,17 @@ mod logout;
 #[cfg(test)]
 mod mail;
 #[cfg(test)]
+mod mail_outages;
+#[cfg(test)]
 mod message_pagination;
 #[cfg(test)]
 mod openid;
 #[cfg(test)]
+mod pages_from_mails;
+#[cfg(test)]
 mod password_management;
+#[cfg(test)]
+mod private_addresses;
 #[cfg(test)]
 mod profile;
 #[cfg(test)]
@@ -90,6 +100,10 @@ mod space_hierarchy;
 mod sync;
 #[cfg(test)]
 mod tags;
+#[cfg(test)]
+mod third_party_abuse;
+#[cfg(test)]
+mod third_party_limits;
 #[cfg(test)]
 mod third_party_membership;
 #[cfg(test)]

@@ -10,6 +10,10 @@ mod identity_server;
 #[cfg(test)]
 mod legacy_v1;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod lookup;
+#[cfg(test)]
+mod private_addresses;
 #[cfg(test)]
 mod validation;

@@ -53,3 +53,26 @@ async fn w06_a_session_of_one_address_is_not_one_of_another() {
     let refused = here.post(&token, "/validate/email/requestToken", body).await;
     refused.refused(400, "M_INVALID_PARAM");
 }
+
+#[tokio::test]
+async fn t25_a_link_has_served_when_its_address_is_bound() {
+    let here = identity_server().await;
+    let (alice, mallory) = (here.server.user("alice").await, here.server.user("mallory").await);
+    let token = here.token(&alice).await;
+    let sid = here
+        .request_token(&token, "alice@mail.example", "secret", 1)
+        .await;
+    let link = here.link_to("alice@mail.example").await;
+    assert_eq!(here.follow(&link).await, 200);
+    let body = json!({ "sid": sid, "client_secret": "secret", "mxid": alice.id });
+    here.post(&token, "/3pid/bind", body).await.ok();
+    assert_eq!(here.follow(&link).await, 400, "the link has served");
+    // Whoever has seen the link, and guesses the rest, gets nothing for it.
+    let mallorys = here.token(&mallory).await;
+    let body = json!({ "sid": sid, "client_secret": "secret", "mxid": mallory.id });
+    here.post(&mallorys, "/3pid/bind", body)
+        .await
+        .refused(403, "M_FORBIDDEN");
+    let owner = here.owner(&token, "alice@mail.example").await;
+    assert_eq!(owner, json!(alice.id));
+}
