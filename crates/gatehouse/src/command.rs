@@ -33,10 +33,10 @@ impl RunningServer {
     pub(crate) fn ask(mut self, path: &str, command: &impl Serialize) -> Result<Value> {
         let body = serde_json::to_string(command)?;
         let length = body.len();
-        write!(
-            self.stream,
+        let request = format!(
             "POST {path} HTTP/1.1\r\nHost: gatehouse\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
-        )?;
+        );
+        self.stream.write_all(request.as_bytes())?;
         let mut answer = String::new();
         self.stream
             .take(MAX_ANSWER_BYTES)

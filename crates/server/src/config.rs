@@ -19,7 +19,7 @@ pub use self::load::{ConfigError, Overrides, load};
 #[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The name in every id; may carry a port.
+    /// The name in every id; may carry a port. For an identity server alone: as whom it speaks in mails and on pages.
     pub server_name: String,
     /// Where clients reach the server; unset: from the first listener.
     pub public_baseurl: Option<String>,
@@ -29,7 +29,7 @@ pub struct Config {
     pub signing_key_file: Option<PathBuf>,
     /// Where everything is stored.
     pub database: Database,
-    /// Where the server listens; none: loopback, port 8008.
+    /// Where the server listens; none: loopback, port 8008, or 8090 for an identity server alone.
     pub listener: Vec<ListenerConfig>,
     /// What is logged, and how.
     pub log: Log,
@@ -356,7 +356,7 @@ table! {
 table! {
     /// `[identity_service]`
     IdentityService {
-        /// Whether the bundled one runs.
+        /// Whether the bundled one runs in `gatehouse serve`. `gatehouse identity serve` runs it in any case.
         enabled: bool = true,
         /// Its name; unset: the host of its address.
         server_name: Option<String> = None,

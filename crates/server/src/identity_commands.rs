@@ -88,7 +88,8 @@ pub(crate) fn router(identity: Option<Identity>) -> Router {
 
 /// What `user` commands are told by an identity server without a homeserver.
 pub(crate) fn no_users() -> Router {
-    let refuse = async || {
+    // The body is read all the same: a connection that is closed on it breaks before the answer is read.
+    let refuse = async |_: JsonBody<Value>| {
         ApiError::invalid_param(
             "an identity server runs here, without a homeserver: it has no users; name the homeserver's \
              configuration with --config",

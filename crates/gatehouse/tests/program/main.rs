@@ -5,6 +5,12 @@ mod commands;
 #[cfg(test)]
 mod crashes;
 #[cfg(test)]
+mod identity_alone;
+#[cfg(test)]
+mod identity_apart;
+#[cfg(test)]
+mod identity_commands;
+#[cfg(test)]
 mod logs;
 #[cfg(test)]
 mod monitoring;
