@@ -53,6 +53,20 @@ pub(crate) enum Next<T> {
     With(Access),
 }
 
+/// What a server answers to who registers. Early ones said `access_token`; Sydent says both.
+#[derive(Debug, Deserialize)]
+struct Registered {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+impl Registered {
+    fn token(self) -> Option<String> {
+        let token = self.token.or(self.access_token);
+        token.filter(|token| !token.is_empty() && token.len() <= MAX_TOKEN_BYTES)
+    }
+}
+
 impl IdentityClient {
     /// The token to use for the user at this server.
     pub(crate) async fn access(
@@ -121,12 +135,6 @@ impl IdentityClient {
         user: &UserId,
         (name, base): (&str, &str),
     ) -> Result<Access, IdentityClientError> {
-        #[derive(Deserialize)]
-        struct Registered {
-            // Early servers said `access_token`.
-            #[serde(alias = "access_token")]
-            token: String,
-        }
         let openid = self.accounts().openid_token(user).await?;
         let body = json!({
             "access_token": openid.token.expose(),
@@ -140,11 +148,9 @@ impl IdentityClient {
             Err(CallError::NotThere) => return Ok(Access::Legacy),
             Err(error) => return Err(IdentityClientError::of(&error, name)),
         };
-        if registered.token.is_empty() || registered.token.len() > MAX_TOKEN_BYTES {
-            return Err(IdentityClientError::BadAnswer);
-        }
-        self.keep_token(user, name, &registered.token).await?;
-        Ok(Access::Minted(registered.token))
+        let token = registered.token().ok_or(IdentityClientError::BadAnswer)?;
+        self.keep_token(user, name, &token).await?;
+        Ok(Access::Minted(token))
     }
 
     async fn keep_token(&self, user: &UserId, name: &str, token: &str) -> Result<(), IdentityClientError> {
@@ -170,4 +176,37 @@ impl IdentityClient {
 
 fn owner(user: &UserId, name: &str) -> String {
     format!("{user} {name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn token(answer: Value) -> Option<String> {
+        serde_json::from_value::<Registered>(answer).unwrap().token()
+    }
+
+    #[test]
+    fn the_token_is_found_under_either_name_and_under_both() {
+        for answer in [
+            json!({ "token": "t" }),
+            json!({ "access_token": "t" }),
+            json!({ "access_token": "t", "token": "t" }),
+        ] {
+            assert_eq!(token(answer.clone()).as_deref(), Some("t"), "{answer}");
+        }
+    }
+
+    #[test]
+    fn no_token_an_empty_one_and_one_beyond_bounds_are_none() {
+        for answer in [
+            json!({}),
+            json!({ "token": "" }),
+            json!({ "token": "t".repeat(MAX_TOKEN_BYTES + 1) }),
+        ] {
+            assert_eq!(token(answer), None);
+        }
+    }
 }
