@@ -33,11 +33,19 @@ impl Federation {
         Ok(info.sub)
     }
 
-    /// Tells the server that an address with invitations was bound (`PUT /_matrix/federation/v1/3pid/onbind`).
+    /// Tells the server that an address with invitations was bound (`PUT /_matrix/federation/v1/3pid/onbind`). Synapse
+    /// knows `POST` alone there.
     pub async fn onbind(&self, server: &ServerName, body: &Value) -> Result<(), FederationError> {
         let path = "/_matrix/federation/v1/3pid/onbind";
         let put = |url: String| OutboundRequest::new(Method::PUT, &url).json(body);
-        self.ask(server, put, path).await.map(|_| ())
+        let told = match self.ask(server, put, path).await {
+            Err(FederationError::Refused(404 | 405)) => {
+                let post = |url: String| OutboundRequest::post_json(&url, body);
+                self.ask(server, post, path).await
+            }
+            told => told,
+        };
+        told.map(|_| ())
     }
 
     async fn ask(
