@@ -7,7 +7,11 @@ use serde_json::Value;
 use crate::FederationApi;
 
 pub(crate) fn routes() -> Router<FederationApi> {
-    Router::new().route("/server", get(get_server_key))
+    Router::new()
+        .route("/server", get(get_server_key))
+        // As Sydent asks, and as everybody did when one asked for one key.
+        .route("/server/", get(get_server_key))
+        .route("/server/{key_id}", get(get_server_key))
 }
 
 /// `GET /_matrix/key/v2/server`

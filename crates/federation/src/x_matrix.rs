@@ -74,6 +74,12 @@ impl XMatrix {
     }
 }
 
+/// What the object that is signed calls the server for which the request is.
+const DESTINATION: &str = "destination";
+
+/// What Sydent and Synapse have it call an identity server. The specification knows no such word.
+const DESTINATION_IS: &str = "destination_is";
+
 impl Federation {
     /// The value of the `Authorization` header of a request that we make. `destination` is the name of the server.
     pub fn authorization(
@@ -83,8 +89,29 @@ impl Federation {
         uri: &str,
         body: Option<&Value>,
     ) -> Result<String, FederationError> {
+        self.signature((DESTINATION, destination), method, uri, body)
+    }
+
+    /// As [`Self::authorization`], in the way that identity servers in the field check it.
+    pub fn authorization_for_identity_server(
+        &self,
+        destination: &str,
+        method: &str,
+        uri: &str,
+        body: Option<&Value>,
+    ) -> Result<String, FederationError> {
+        self.signature((DESTINATION_IS, destination), method, uri, body)
+    }
+
+    fn signature(
+        &self,
+        (word, destination): (&str, &str),
+        method: &str,
+        uri: &str,
+        body: Option<&Value>,
+    ) -> Result<String, FederationError> {
         let origin = self.server_name();
-        let signed = signed_object(origin.as_str(), destination, method, uri, body);
+        let signed = signed_object(origin.as_str(), (word, destination), method, uri, body);
         let mut object = canonical(Value::Object(signed)).map_err(|_| FederationError::BadAnswer)?;
         sign_json(origin.as_str(), self.key(), &mut object).map_err(|_| FederationError::BadAnswer)?;
         let object = serde_json::to_value(object).map_err(|_| FederationError::BadAnswer)?;
@@ -98,7 +125,7 @@ impl Federation {
         ))
     }
 
-    /// Which server makes the request; `names` are those under which we are asked, besides our own.
+    /// Which server makes the request; `names` are those under which we are asked as an identity server, besides our own.
     pub async fn verify(
         &self,
         request: ReceivedRequest<'_>,
@@ -124,40 +151,58 @@ impl Federation {
         header: &XMatrix,
         names: &[&str],
     ) -> Result<(), VerifyError> {
-        let is_us = |name: &str| name == self.server_name() || names.contains(&name);
-        let destination = match &header.destination {
-            Some(destination) if is_us(destination.as_str()) => destination.as_str(),
-            Some(_) => return Err(VerifyError::OtherDestination),
-            None => self.server_name().as_str(),
-        };
+        let objects = self.objects(request, header, names)?;
         let origin: &ServerName = &header.origin;
         let key = self.server_key(origin, &header.key).await;
         let key = key
             .map_err(|_| VerifyError::NoKeys)?
             .ok_or(VerifyError::UnknownKey)?;
-        let mut signed = signed_object(
-            origin.as_str(),
-            destination,
-            request.method,
-            request.uri,
-            request.body,
-        );
-        signed.insert(
-            "signatures".to_owned(),
-            json!({ origin.as_str(): { header.key.as_str(): header.sig } }),
-        );
-        let object = canonical(Value::Object(signed)).map_err(|_| VerifyError::WrongSignature)?;
-        if is_signed(origin, &object, &header.key, &key) {
-            Ok(())
-        } else {
-            Err(VerifyError::WrongSignature)
+        for mut signed in objects {
+            signed.insert(
+                "signatures".to_owned(),
+                json!({ origin.as_str(): { header.key.as_str(): header.sig } }),
+            );
+            let object = canonical(Value::Object(signed)).map_err(|_| VerifyError::WrongSignature)?;
+            if is_signed(origin, &object, &header.key, &key) {
+                return Ok(());
+            }
         }
+        Err(VerifyError::WrongSignature)
+    }
+
+    /// What may have been signed: the object of the specification, and, for an identity server, the one of the field.
+    fn objects(
+        &self,
+        request: ReceivedRequest<'_>,
+        header: &XMatrix,
+        names: &[&str],
+    ) -> Result<Vec<Map<String, Value>>, VerifyError> {
+        let own = self.server_name().as_str();
+        let destination = header.destination.as_ref().map(|name| name.as_str());
+        if destination.is_some_and(|name| name != own && !names.contains(&name)) {
+            return Err(VerifyError::OtherDestination);
+        }
+        let specified = std::iter::once((DESTINATION, destination.unwrap_or(own)));
+        let in_the_field = names
+            .iter()
+            .filter(|name| destination.is_none_or(|destination| destination == **name))
+            .map(|name| (DESTINATION_IS, *name));
+        let objects = specified.chain(in_the_field).map(|destination| {
+            signed_object(
+                header.origin.as_str(),
+                destination,
+                request.method,
+                request.uri,
+                request.body,
+            )
+        });
+        Ok(objects.collect())
     }
 }
 
 fn signed_object(
     origin: &str,
-    destination: &str,
+    (word, destination): (&str, &str),
     method: &str,
     uri: &str,
     body: Option<&Value>,
@@ -167,7 +212,7 @@ fn signed_object(
     object.insert("method".to_owned(), text(method));
     object.insert("uri".to_owned(), text(uri));
     object.insert("origin".to_owned(), text(origin));
-    object.insert("destination".to_owned(), text(destination));
+    object.insert(word.to_owned(), text(destination));
     if let Some(body) = body {
         object.insert("content".to_owned(), body.clone());
     }
@@ -245,6 +290,43 @@ mod tests {
             )),
             None
         );
+    }
+
+    #[tokio::test]
+    async fn a_signature_as_sydent_and_synapse_make_it_is_good_for_an_identity_server_alone() {
+        use std::sync::Arc;
+
+        use gatehouse_events::{Clock, SigningKey};
+        let key = SigningKey::from_seed([1; 32], "a").unwrap();
+        let name = "a.example".try_into().unwrap();
+        let server = Federation::new(name, Arc::new(key), Clock::manual(1_000), None);
+        let body = json!({});
+        let verify = async |destination: &str, names: &[&str], is_named: bool| {
+            let signed = server
+                .authorization_for_identity_server(destination, "POST", "/x", Some(&body))
+                .unwrap();
+            let named = format!(",destination=\"{destination}\"");
+            let authorization = [if is_named {
+                signed
+            } else {
+                signed.replace(&named, "")
+            }];
+            let request = ReceivedRequest {
+                method: "POST",
+                uri: "/x",
+                authorization: &authorization,
+                body: Some(&body),
+            };
+            server.verify(request, names).await
+        };
+        for is_named in [true, false] {
+            assert!(verify("id.example", &["id.example"], is_named).await.is_ok());
+            assert!(verify("a.example", &["a.example"], is_named).await.is_ok());
+            let for_the_homeserver = verify("a.example", &[], is_named).await;
+            assert_eq!(for_the_homeserver, Err(VerifyError::WrongSignature));
+            let for_another = verify("other.example", &["id.example"], is_named).await;
+            assert!(for_another.is_err());
+        }
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! Who an address belongs to: proven, bound and unbound at an identity server.
 
 use gatehouse_accounts::Secret;
+use gatehouse_federation::FederationError;
 use gatehouse_mail::Threepid;
 use ruma::UserId;
 use serde::Deserialize;
@@ -159,13 +160,16 @@ impl IdentityClient {
         });
         for dialect in [Dialect::V2, Dialect::V1] {
             let path = dialect.associations("unbind");
-            let authorization = self.federation().authorization(name, "POST", &path, Some(&body));
-            let authorization = authorization.map_err(|_| IdentityClientError::Refused)?;
-            match self
-                .caller(&Access::Legacy, base)
-                .post_signed::<Map<String, Value>>(&path, &body, &authorization)
-                .await
-            {
+            let federation = self.federation();
+            let specified = federation.authorization(name, "POST", &path, Some(&body));
+            let mut outcome = self.post_signed(base, &path, &body, specified).await?;
+            if let Err(CallError::Unauthorized | CallError::Refused { status: 403 }) = outcome {
+                // Sydent takes signatures of another object for those that the specification means.
+                let in_the_field =
+                    federation.authorization_for_identity_server(name, "POST", &path, Some(&body));
+                outcome = self.post_signed(base, &path, &body, in_the_field).await?;
+            }
+            match outcome {
                 Ok(_) => return Ok(true),
                 Err(CallError::NotThere) => {}
                 Err(error) => return Err(IdentityClientError::of(&error, name)),
@@ -173,6 +177,18 @@ impl IdentityClient {
         }
         // It knows no unbinding, or no such binding; there is nothing more to be done.
         Ok(false)
+    }
+
+    async fn post_signed(
+        &self,
+        base: &str,
+        path: &str,
+        body: &Value,
+        authorization: Result<String, FederationError>,
+    ) -> Result<Result<Map<String, Value>, CallError>, IdentityClientError> {
+        let authorization = authorization.map_err(|_| IdentityClientError::Refused)?;
+        let caller = self.caller(&Access::Legacy, base);
+        Ok(caller.post_signed(path, body, &authorization).await)
     }
 }
 
