@@ -138,6 +138,10 @@ fn described(sender: &UserId, room_id: &RoomId, facts: &RoomFacts) -> Map<String
         _ => Map::new(),
     };
     described.retain(|_, fact| !fact.is_null());
+    // Sydent's mail would name nobody.
+    described
+        .entry("sender_display_name")
+        .or_insert_with(|| json!(sender));
     described.insert("sender".to_owned(), json!(sender));
     described.insert("room_id".to_owned(), json!(room_id));
     described
