@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod configuration;
 mod process;
+mod python;
 mod spec;
 mod test;
 mod tidy;

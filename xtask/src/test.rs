@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything the tests need, then the tests.
 //!
-//! One build of the workspace serves all steps. PostgreSQL, the Python environment and the Node environment live
+//! One build of the workspace serves all steps. PostgreSQL, the Python environments and the Node environment live
 //! under `target/scratch`; what is started here is stopped here, by its process id.
 
 mod clients;
@@ -63,7 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let workspace = Workspace::load()?;
     let runner = Runner::find();
     std::fs::create_dir_all(workspace.scratch())?;
-    heading("clients: scratch environments for matrix-nio, matrix-client and matrix-js-sdk");
+    heading("scratch environments: matrix-nio, matrix-client and matrix-js-sdk; Sydent and Synapse");
     clients::prepare(&workspace)?;
 
     // The conformance suite of store-postgres needs a database in every run, not only in the last step.

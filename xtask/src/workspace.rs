@@ -56,6 +56,11 @@ impl Workspace {
         })
     }
 
+    /// The pins of a server that others wrote.
+    pub(crate) fn partner(&self, name: &str) -> PathBuf {
+        self.root.join(format!("testing/partners/{name}.txt"))
+    }
+
     /// The folder for throw-away environments, kept between runs.
     pub(crate) fn scratch(&self) -> PathBuf {
         self.root.join("target/scratch")

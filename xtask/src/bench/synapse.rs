@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::{
     bench::{
@@ -10,15 +10,14 @@ use crate::{
         server::{Server, free_address},
     },
     process::run_quietly,
+    python,
     workspace::Workspace,
 };
 
-/// The version that the figures in docs/performance.md are of.
-const PACKAGE: &str = "matrix-synapse==1.163.2";
-
 pub(crate) fn measure(workspace: &Workspace, scale: &Scale) -> Result<Report> {
     let environment = workspace.scratch().join("synapse");
-    install(&environment)?;
+    // The figures in docs/performance.md are of the version that is pinned there.
+    python::environment(&workspace.partner("synapse"), &environment)?;
     let folder = workspace.scratch().join("bench/synapse");
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
@@ -45,23 +44,6 @@ pub(crate) fn measure(workspace: &Workspace, scale: &Scale) -> Result<Report> {
     report.figure("stop", server.stop()?.as_secs_f64(), "s");
     fs::remove_dir_all(folder)?;
     Ok(report)
-}
-
-fn install(environment: &Path) -> Result<()> {
-    let made_for = environment.join("made-for");
-    if fs::read_to_string(&made_for).is_ok_and(|package| package == PACKAGE) {
-        return Ok(());
-    }
-    println!("installing {PACKAGE}");
-    run_quietly(
-        Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(environment),
-    )?;
-    run_quietly(Command::new(environment.join("bin/pip")).args(["install", "--quiet", PACKAGE]))
-        .context("pip could not install Synapse; is the package registry reachable?")?;
-    fs::write(made_for, PACKAGE)?;
-    Ok(())
 }
 
 fn logging(folder: &Path) -> String {

@@ -1,7 +1,7 @@
-//! Scratch environments for the real clients of `testing/clients`.
+//! Scratch environments for what others wrote: the clients of `testing/clients`, and the servers of `testing/partners`.
 //!
 //! They are remade only when the pinned versions change: a copy of the pins beside the environment says for which
-//! it was made. The tests find them in `target/scratch/python` and `target/scratch/node`.
+//! it was made. The tests find them in `target/scratch`: `python`, `node`, `sydent` and `synapse`.
 
 use std::{fs, path::Path, process::Command};
 
@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     process::{self, run_quietly},
+    python::{environment, same},
     workspace::Workspace,
 };
 
@@ -17,36 +18,14 @@ const NODE_MAJOR: u32 = 20;
 
 pub(crate) fn prepare(workspace: &Workspace) -> Result<()> {
     let pins = workspace.root.join("testing/clients");
-    python(&pins, &workspace.scratch().join("python"))?;
+    environment(
+        &pins.join("requirements.txt"),
+        &workspace.scratch().join("python"),
+    )?;
+    for partner in ["sydent", "synapse"] {
+        environment(&workspace.partner(partner), &workspace.scratch().join(partner))?;
+    }
     node(&pins, &workspace.scratch().join("node"))
-}
-
-fn python(pins: &Path, folder: &Path) -> Result<()> {
-    let wanted = pins.join("requirements.txt");
-    let made_for = folder.join("requirements.txt");
-    if same(&wanted, &made_for) {
-        println!("python: {} is up to date", folder.display());
-        return Ok(());
-    }
-    if process::find("python3").is_none() {
-        bail!("python3 is missing: install Python 3.10 or newer with its `venv` module");
-    }
-    println!("python: making {}", folder.display());
-    run_quietly(
-        Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(folder),
-    )
-    .context("python3 could not make a virtual environment; on Debian: apt-get install python3-venv")?;
-    let pip = folder.join("bin/pip");
-    run_quietly(
-        Command::new(pip)
-            .args(["install", "--quiet", "--requirement"])
-            .arg(&wanted),
-    )
-    .context("pip could not install testing/clients/requirements.txt; is the package registry reachable?")?;
-    fs::copy(&wanted, &made_for)?;
-    Ok(())
 }
 
 fn node(pins: &Path, folder: &Path) -> Result<()> {
@@ -90,8 +69,4 @@ fn require_node() -> Result<()> {
         bail!("node is {version}, and matrix-js-sdk needs {NODE_MAJOR} or newer");
     }
     Ok(())
-}
-
-fn same(left: &Path, right: &Path) -> bool {
-    matches!((fs::read(left), fs::read(right)), (Ok(left), Ok(right)) if left == right)
 }
