@@ -15,6 +15,8 @@ mod logs;
 #[cfg(test)]
 mod monitoring;
 #[cfg(test)]
+mod partners;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod real_clients;

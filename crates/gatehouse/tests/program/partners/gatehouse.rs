@@ -1,0 +1,70 @@
+//! Our own program, at an address that partners can reach.
+
+use std::path::Path;
+
+use super::{authority::Authority, partner::free_port};
+use crate::process::{Server, program};
+
+/// Gatehouse, listening with TLS under its name for other servers, and without for the people of a test.
+pub(super) struct Gatehouse {
+    server: Server,
+    /// Its name: host and port.
+    pub(super) name: String,
+}
+
+impl Gatehouse {
+    /// With these settings beside those that every partner's Gatehouse has.
+    pub(super) fn start(dir: &Path, authority: &Authority, settings: &str) -> Self {
+        let dir = dir.join("gatehouse");
+        std::fs::create_dir(&dir).unwrap();
+        let port = free_port();
+        let name = format!("localhost:{port}");
+        let config = dir.join("gatehouse.toml");
+        let (ca, certificate, key) = (&authority.ca, &authority.certificate, &authority.key);
+        let text = format!(
+            "server_name = {name:?}
+public_baseurl = \"https://{name}\"
+data_dir = {:?}
+
+[[listener]]
+port = 0
+
+[[listener]]
+port = {port}
+tls_cert = {certificate:?}
+tls_key = {key:?}
+
+[registration]
+open = true
+cheap_password_hash = true
+
+[rate_limits]
+enabled = false
+
+[federation]
+extra_ca_files = [{ca:?}]
+deny_ip_ranges = []
+
+[outbound_http]
+extra_ca_files = [{ca:?}]
+deny_ip_ranges = []
+
+{settings}
+",
+            dir.join("data")
+        );
+        std::fs::write(&config, text).unwrap();
+        let server = Server::run(program(&dir).arg("serve").arg("--config").arg(&config), &dir);
+        Self { server, name }
+    }
+
+    /// Where people reach it, without TLS.
+    pub(super) fn url(&self) -> &str {
+        &self.server.url
+    }
+
+    /// Everything that it logged.
+    pub(super) fn log(&self) -> String {
+        self.server.log()
+    }
+}
