@@ -3,10 +3,8 @@
 //! or take a password, accept the invitation, and join.
 
 use axum::{
-    Router,
     extract::{FromRef, State},
     response::Response,
-    routing::{get, post},
 };
 use gatehouse_accounts::Unavailable;
 use gatehouse_http::{ApiError, ClientAddress, Limit, Path};
@@ -15,17 +13,7 @@ use gatehouse_mail::one_line;
 use http::StatusCode;
 use minijinja::{Value, context};
 
-use crate::{
-    Pages, client_links::client_links, html::Html, join::join, make_account::make_account, sign_in::sign_in,
-};
-
-pub(crate) fn routes() -> Router<Invitations> {
-    Router::new()
-        .route("/invitation/join", post(join))
-        .route("/invitation/{code}", get(show))
-        .route("/invitation/{code}/account", post(make_account))
-        .route("/invitation/{code}/sign-in", post(sign_in))
-}
+use crate::{Pages, client_links::client_links, html::Html};
 
 /// What invitations need beside what all pages need.
 #[derive(Clone)]
@@ -56,14 +44,14 @@ pub(crate) enum Problem<'a> {
 }
 
 /// How much of names is shown: enough for any that is meant to be read.
-const INVITER_CHARS: usize = 60;
-const ROOM_CHARS: usize = 100;
+const INVITER_CHARS: usize = 40;
+const ROOM_CHARS: usize = 60;
 
 /// What a room is called that has no name.
 pub(crate) const NAMELESS: &str = "a conversation";
 
 /// `GET /_gatehouse/invitation/{code}`
-async fn show(
+pub(crate) async fn show(
     State(invitations): State<Invitations>,
     address: ClientAddress,
     Path(code): Path<String>,

@@ -2,26 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    middleware::{from_fn, from_fn_with_state},
-    response::Response,
-    routing::get,
-};
+use axum::response::Response;
 use gatehouse_accounts::Accounts;
 use gatehouse_events::Clock;
 use gatehouse_http::HttpContext;
-use gatehouse_identity::Identity;
 use gatehouse_rooms::Rooms;
 use http::StatusCode;
 use ruma::OwnedServerName;
 
-use crate::{
-    Client, failures,
-    html::{Html, style},
-    invitation::{self, Invitations},
-    pass, validation,
-};
+use crate::{Client, html::Html, pass};
 
 /// What pages are derived for, where a key is needed.
 pub const PASS_KEY_PURPOSE: &str = pass::PURPOSE;
@@ -68,23 +57,6 @@ impl Pages {
             html: Html::new(config.server_name.as_str())?,
             config: Arc::new(config),
         })
-    }
-
-    /// Everything under `/_gatehouse`; invitations where the identity service that sends them runs.
-    pub fn router(self, identity: Option<Identity>) -> Router {
-        let mut router = Router::new()
-            .route("/style.css", get(style))
-            .merge(validation::routes().with_state(self.clone()));
-        if let Some(identity) = identity {
-            let pages = self.clone();
-            router = router.merge(invitation::routes().with_state(Invitations { pages, identity }));
-        }
-        Router::new().nest(
-            "/_gatehouse",
-            router
-                .layer(from_fn(failures::refuse_foreign_forms))
-                .layer(from_fn_with_state(self.html, failures::show)),
-        )
     }
 
     /// A page that says one thing.

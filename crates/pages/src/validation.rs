@@ -5,10 +5,8 @@
 //! links, and must not let in whoever has asked for the mail. Only the button does.
 
 use axum::{
-    Router,
     extract::State,
     response::{IntoResponse, Redirect, Response},
-    routing::get,
 };
 use gatehouse_accounts::{Secret, SubmitValidationError, TokenSubmission};
 use gatehouse_http::{ApiError, ClientAddress, FormBody, Limit, Query};
@@ -18,21 +16,15 @@ use serde::Deserialize;
 
 use crate::{Pages, html::guarded};
 
-pub(crate) fn routes() -> Router<Pages> {
-    Router::new()
-        .route("/validate", get(validate))
-        .route("/allow_password", get(ask_to_allow_password).post(allow_password))
-}
-
 /// What a link names.
 #[derive(Deserialize)]
-struct Link {
+pub(crate) struct Link {
     sid: String,
     token: Secret,
 }
 
 /// `GET /_gatehouse/validate`
-async fn validate(
+pub(crate) async fn validate(
     State(pages): State<Pages>,
     address: ClientAddress,
     Query(link): Query<Link>,
@@ -57,7 +49,7 @@ async fn validate(
 }
 
 /// `GET /_gatehouse/allow_password`
-async fn ask_to_allow_password(State(pages): State<Pages>, Query(link): Query<Link>) -> Response {
+pub(crate) async fn ask_to_allow_password(State(pages): State<Pages>, Query(link): Query<Link>) -> Response {
     let page = context! {
         sid => link.sid,
         token => link.token.expose(),
@@ -66,7 +58,7 @@ async fn ask_to_allow_password(State(pages): State<Pages>, Query(link): Query<Li
 }
 
 /// `POST /_gatehouse/allow_password`
-async fn allow_password(
+pub(crate) async fn allow_password(
     State(pages): State<Pages>,
     address: ClientAddress,
     form: FormBody,

@@ -10,16 +10,16 @@ use crate::{
     shared_secret::administrator,
 };
 
-const BOB: &str = "bob@mail.example";
+pub(crate) const BOB: &str = "bob@mail.example";
 
 /// A page: its status, and what a browser shows.
-struct Page {
-    status: u16,
-    text: String,
-    headers: reqwest::header::HeaderMap,
+pub(crate) struct Page {
+    pub(crate) status: u16,
+    pub(crate) text: String,
+    pub(crate) headers: reqwest::header::HeaderMap,
 }
 
-async fn read(response: reqwest::Response) -> Page {
+pub(crate) async fn read(response: reqwest::Response) -> Page {
     Page {
         status: response.status().as_u16(),
         headers: response.headers().clone(),
@@ -27,12 +27,12 @@ async fn read(response: reqwest::Response) -> Page {
     }
 }
 
-async fn open(server: &TestServer, path: &str) -> Page {
+pub(crate) async fn open(server: &TestServer, path: &str) -> Page {
     let url = format!("{}{path}", server.base());
     read(server.http().get(url).send().await.unwrap()).await
 }
 
-async fn send(server: &TestServer, path: &str, fields: &[(&str, &str)]) -> Page {
+pub(crate) async fn send(server: &TestServer, path: &str, fields: &[(&str, &str)]) -> Page {
     let url = format!("{}{path}", server.base());
     let form: Vec<String> = fields
         .iter()
@@ -44,7 +44,7 @@ async fn send(server: &TestServer, path: &str, fields: &[(&str, &str)]) -> Page 
 }
 
 /// A private room of Alice's, into which the address is invited, and the path of the link in the mail.
-async fn invited<'a>(mailed: &'a Mailed, name: &str) -> (User<'a>, String, String) {
+pub(crate) async fn invited<'a>(mailed: &'a Mailed, name: &str) -> (User<'a>, String, String) {
     let alice = mailed.server.user("alice").await;
     let room = alice.create_room(json!({ "name": name })).await;
     let body = json!({ "id_server": "matrix.test.example", "medium": "email", "address": BOB });
@@ -54,7 +54,7 @@ async fn invited<'a>(mailed: &'a Mailed, name: &str) -> (User<'a>, String, Strin
     (alice, room, link)
 }
 
-fn hidden_pass(page: &Page) -> &str {
+pub(crate) fn hidden_pass(page: &Page) -> &str {
     let after = page.text.split_once("name=\"pass\" value=\"").unwrap().1;
     after.split_once('"').unwrap().0
 }
@@ -154,6 +154,10 @@ async fn w09_names_that_strangers_chose_are_text_and_pages_run_nothing() {
     let (_, _, link) = invited(&mailed, "<script>alert(1)</script>").await;
     let page = open(&mailed.server, &link).await;
     assert!(
+        page.text.contains("b...@ma..."),
+        "nobody sees to which address it went"
+    );
+    assert!(
         page.text.contains("&lt;script&gt;") && !page.text.contains("<script"),
         "{}",
         page.text
@@ -165,6 +169,32 @@ async fn w09_names_that_strangers_chose_are_text_and_pages_run_nothing() {
     assert_eq!(header("referrer-policy"), "no-referrer");
     assert_eq!(header("cache-control"), "no-store");
     assert!(!page.text.contains(BOB), "the address is on the page");
+}
+
+#[tokio::test]
+async fn w11_names_of_strangers_stay_in_bounds_and_turn_nothing_around() {
+    let mailed = mailed().await;
+    let alice = mailed.server.user("alice").await;
+    let name = format!("\u{202e}evil\u{2066}{}{}", "\u{301}".repeat(50), "W".repeat(50));
+    let path = format!("/profile/{}/displayname", escaped(&alice.id));
+    alice.put(&path, json!({ "displayname": name })).await.ok();
+    let room = alice
+        .create_room(json!({ "name": "Ж".repeat(40) + "\n" + &"x".repeat(440) }))
+        .await;
+    let body = json!({ "id_server": "matrix.test.example", "medium": "email", "address": BOB });
+    let path = format!("/rooms/{}/invite", escaped(&room));
+    alice.post(&path, body).await.ok();
+    let page = open(&mailed.server, &mailed.link_to(BOB).await).await;
+    assert_eq!(page.status, 200);
+    for turning in ['\u{202e}', '\u{2066}'] {
+        assert!(!page.text.contains(turning), "{}", page.text);
+    }
+    assert!(!page.text.contains(&"\u{301}".repeat(4)) && !page.text.contains(&"x".repeat(60)));
+    assert!(page.text.contains(&"Ж".repeat(40)) && page.text.contains('…'));
+    assert!(
+        page.text.contains("@alice:test.example"),
+        "the name alone says who it is"
+    );
 }
 
 #[tokio::test]
