@@ -1,6 +1,8 @@
 //! The real program, as people start, use, stop and kill it. One binary, so that it links once.
 
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod crashes;
