@@ -32,6 +32,9 @@ pub(crate) struct Options {
     /// So many more messages at the end, to measure the start on a full store
     #[arg(long, default_value_t = 0)]
     fill: usize,
+    /// Only the invitations by e-mail
+    #[arg(long, conflicts_with = "against")]
+    invitations: bool,
     /// Also write the JSON here
     #[arg(long)]
     json: Option<PathBuf>,
@@ -41,6 +44,9 @@ pub(crate) struct Options {
 enum Other {
     Synapse,
 }
+
+/// Addresses that are invited in each phase that does.
+const INVITATIONS: usize = 20_000;
 
 /// How much load one server gets.
 struct Scale {
@@ -104,17 +110,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut reports = BTreeMap::new();
 
     heading("Gatehouse");
-    let scale = Scale {
-        users: 10_000 / part,
-        large_room: 1_000 / part,
-        messages: 10_000 / part,
-        idle: 10_000 / part,
-        fill: options.fill,
+    let mut report = if options.invitations {
+        Report::default()
+    } else {
+        measure_gatehouse(&workspace, part, options.fill)?
     };
-    let mut report = gatehouse::measure(&workspace, &scale)?;
-    let floor = floor(&workspace, scale.messages)?;
-    report.phases.extend(floor.phases);
-    report.figures.extend(floor.figures);
+    let invitations = gatehouse::measure_invitations(&workspace, INVITATIONS / part)?;
+    report.phases.extend(invitations.phases);
     reports.insert("gatehouse", report);
     if let Some(Other::Synapse) = options.against {
         heading("Synapse");
@@ -137,6 +139,22 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// All but the invitations by e-mail.
+fn measure_gatehouse(workspace: &Workspace, part: usize, fill: usize) -> Result<Report> {
+    let scale = Scale {
+        users: 10_000 / part,
+        large_room: 1_000 / part,
+        messages: 10_000 / part,
+        idle: 10_000 / part,
+        fill,
+    };
+    let mut report = gatehouse::measure(workspace, &scale)?;
+    let floor = floor(workspace, scale.messages)?;
+    report.phases.extend(floor.phases);
+    report.figures.extend(floor.figures);
+    Ok(report)
+}
+
 /// Put the load on a running server.
 fn load(workspace: &Workspace, server: &Server, scale: &Scale) -> Result<Report> {
     let mut command = Command::new(workspace.root.join("target/release/gatehouse-load"));
@@ -153,6 +171,19 @@ fn load(workspace: &Workspace, server: &Server, scale: &Scale) -> Result<Report>
     ] {
         command.args([name, &count.to_string()]);
     }
+    report_of(&mut command)
+}
+
+/// Invite so many addresses into a room of a running server.
+fn load_invitations(workspace: &Workspace, server: &Server, invitations: usize) -> Result<Report> {
+    let mut command = Command::new(workspace.root.join("target/release/gatehouse-load"));
+    let address = server.address().to_string();
+    command.arg("invitations");
+    // Its own identity server goes by its address, when it is given no other.
+    command.args(["--address", &address, "--id-server", &address]);
+    command.args(["--pid", &server.pid().to_string()]);
+    command.arg("--data-dir").arg(server.folder());
+    command.args(["--invitations", &invitations.to_string()]);
     report_of(&mut command)
 }
 

@@ -29,6 +29,8 @@ struct Arguments {
 enum Command {
     /// Put load on a homeserver on this machine, and measure it
     Server(Target),
+    /// Invite e-mail addresses into one room of a homeserver on this machine, and measure it
+    Invitations(InvitationsTarget),
     /// Measure what hashing, signing and committing alone cost
     Floor {
         /// An empty folder on the disk to measure
@@ -68,9 +70,29 @@ struct Target {
     fill: usize,
 }
 
+#[derive(Args)]
+struct InvitationsTarget {
+    /// Where the server listens; loopback only
+    #[arg(long)]
+    address: SocketAddr,
+    /// The server's process id, to read its CPU time
+    #[arg(long)]
+    pid: u32,
+    /// The server's data folder
+    #[arg(long)]
+    data_dir: PathBuf,
+    /// The identity server, as users name it
+    #[arg(long)]
+    id_server: String,
+    /// How many addresses
+    #[arg(long, default_value_t = 20_000)]
+    invitations: usize,
+}
+
 fn main() -> Result<()> {
     let report = match Arguments::parse().command {
         Command::Server(target) => measure_server(target)?,
+        Command::Invitations(target) => measure_invitations(target)?,
         Command::Floor { folder, events } => floor::run(&folder, events)?,
     };
     println!("{}", serde_json::to_string(&report)?);
@@ -78,12 +100,7 @@ fn main() -> Result<()> {
 }
 
 fn measure_server(target: Target) -> Result<Report> {
-    if !target.address.ip().is_loopback() {
-        bail!(
-            "{} is not a loopback address, and load goes nowhere else",
-            target.address
-        );
-    }
+    refuse_elsewhere(target.address)?;
     let scale = Scale {
         users: target.users,
         large_room: target.large_room.min(target.users),
@@ -92,8 +109,26 @@ fn measure_server(target: Target) -> Result<Report> {
         fill: target.fill,
     };
     let process = Process::new(target.pid, target.data_dir);
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    runtime()?.block_on(scenario::run(target.address, &process, &scale))
+}
+
+fn measure_invitations(target: InvitationsTarget) -> Result<Report> {
+    refuse_elsewhere(target.address)?;
+    let process = Process::new(target.pid, target.data_dir);
+    let inviting =
+        scenario::invite_addresses(target.address, &process, &target.id_server, target.invitations);
+    runtime()?.block_on(inviting)
+}
+
+fn refuse_elsewhere(address: SocketAddr) -> Result<()> {
+    if !address.ip().is_loopback() {
+        bail!("{address} is not a loopback address, and load goes nowhere else");
+    }
+    Ok(())
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?;
-    runtime.block_on(scenario::run(target.address, &process, &scale))
+        .build()?)
 }

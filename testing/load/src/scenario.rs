@@ -1,6 +1,7 @@
 //! The phases in their order. Each leaves rooms that a later one uses.
 
 mod idle;
+mod inviting_addresses;
 mod joining;
 mod reading;
 mod sending;
@@ -22,6 +23,9 @@ const PHASE_LIMIT: Duration = Duration::from_mins(15);
 
 /// Requests for the floor.
 const VERSIONS: usize = 20_000;
+
+/// Users who invite addresses: one alone would use up the lookups that an account has in a day.
+const INVITERS: usize = 50;
 
 /// How much of everything.
 pub(crate) struct Scale {
@@ -83,6 +87,32 @@ pub(crate) async fn run(address: SocketAddr, process: &Process, scale: &Scale) -
     stage.figure("memory after the load", process.resident_mib()?, "MiB");
     idle::run(&stage).await?;
     sending::fill(&stage).await?;
+    Ok(stage.report.into_inner())
+}
+
+/// Invitations by address alone: other homeservers have no identity server to send them to.
+pub(crate) async fn invite_addresses(
+    address: SocketAddr,
+    process: &Process,
+    id_server: &str,
+    count: usize,
+) -> Result<Report> {
+    let scale = Scale {
+        users: INVITERS,
+        large_room: 0,
+        messages: 0,
+        idle: 0,
+        fill: 0,
+    };
+    let mut stage = Stage {
+        address,
+        process,
+        scale: &scale,
+        users: Vec::new(),
+        report: RefCell::default(),
+    };
+    stage.users = register(&stage).await?;
+    inviting_addresses::run(&stage, id_server, count).await?;
     Ok(stage.report.into_inner())
 }
 

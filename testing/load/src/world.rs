@@ -83,6 +83,24 @@ pub(crate) async fn invite(connection: &mut Connection, room: &str, by: &User, u
     Ok(())
 }
 
+/// Invite the address of this number, in the form of 2015, which needs no token of the identity server.
+pub(crate) async fn invite_address(
+    connection: &mut Connection,
+    room: &str,
+    by: &User,
+    id_server: &str,
+    number: usize,
+) -> Result<()> {
+    let body = json!({
+        "id_server": id_server,
+        "medium": "email",
+        "address": format!("somebody{number}@example.org"),
+    });
+    let path = format!("/_matrix/client/v3/rooms/{room}/invite");
+    connection.post(&path, &by.token, body.to_string()).await?;
+    Ok(())
+}
+
 /// Send a message of an ordinary length; `transaction` must be new for this sender.
 pub(crate) async fn send(
     connection: &mut Connection,

@@ -1,40 +1,66 @@
 //! Gatehouse on its embedded store, with default durability.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::Result;
 
 use crate::{
     bench::{
-        Report, Scale, load,
+        Report, Scale, load, load_invitations,
         server::{Server, free_address},
     },
     workspace::Workspace,
 };
 
 pub(crate) fn measure(workspace: &Workspace, scale: &Scale) -> Result<Report> {
-    let folder = workspace.scratch().join("bench/gatehouse");
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
-    }
-    fs::create_dir_all(&folder)?;
-    let server = start(workspace, &folder)?;
+    let folder = empty_folder(workspace, "bench/gatehouse")?;
+    let server = start(workspace, &folder, "")?;
     let empty = server.start_up.as_secs_f64();
     let mut report = load(workspace, &server, scale)?;
     report.figure("start-up, empty store", empty, "s");
     report.figure("stop", server.stop()?.as_secs_f64(), "s");
-    let server = start(workspace, &folder)?;
+    let server = start(workspace, &folder, "")?;
     report.figure("start-up, after a stop", server.start_up.as_secs_f64(), "s");
     // Dropping kills: what an outage leaves.
     drop(server);
-    let server = start(workspace, &folder)?;
+    let server = start(workspace, &folder, "")?;
     report.figure("start-up, after a kill", server.start_up.as_secs_f64(), "s");
     server.stop()?;
     fs::remove_dir_all(folder)?;
     Ok(report)
 }
 
-fn start(workspace: &Workspace, folder: &Path) -> Result<Server> {
+/// Invitations by e-mail, with the identity service of the same process. Their mails stay in the queue: the mail server
+/// takes connections and says nothing, as one does that is overloaded.
+pub(crate) fn measure_invitations(workspace: &Workspace, invitations: usize) -> Result<Report> {
+    let folder = empty_folder(workspace, "bench/invitations")?;
+    let mail_server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let email = format!(
+        "[email]\nsmtp_host = \"127.0.0.1\"\nsmtp_port = {}\nsmtp_tls = \"none\"\nfrom = \"bench@localhost\"\n",
+        mail_server.local_addr()?.port()
+    );
+    let server = start(workspace, &folder, &email)?;
+    let report = load_invitations(workspace, &server, invitations)?;
+    server.stop()?;
+    fs::remove_dir_all(folder)?;
+    Ok(report)
+}
+
+fn empty_folder(workspace: &Workspace, name: &str) -> Result<PathBuf> {
+    let folder = workspace.scratch().join(name);
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+fn start(workspace: &Workspace, folder: &Path, more: &str) -> Result<Server> {
     let address = free_address()?;
     let config = folder.join("gatehouse.toml");
     fs::write(
@@ -44,7 +70,7 @@ fn start(workspace: &Workspace, folder: &Path) -> Result<Server> {
              [[listener]]\naddress = \"127.0.0.1\"\nport = {}\n\
              [registration]\nopen = true\ncheap_password_hash = true\n\
              [rate_limits]\nenabled = false\n\
-             [log]\nlevel = \"warn\"\n",
+             [log]\nlevel = \"warn\"\n{more}",
             folder.join("data").display(),
             address.port()
         ),
