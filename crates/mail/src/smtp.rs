@@ -7,11 +7,11 @@ use std::{
 
 use futures_util::{FutureExt, future::BoxFuture};
 use lettre::{
-    AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
+    address::Envelope,
     message::{Mailbox, MultiPart, header},
     transport::smtp::{
-        authentication::Credentials,
-        client::{Certificate, Tls, TlsParameters},
+        authentication::{Credentials, DEFAULT_MECHANISMS},
+        client::{AsyncSmtpConnection, Certificate, Tls, TlsParameters},
         extension::ClientId,
     },
 };
@@ -28,6 +28,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a mail may take altogether. Long, since some servers look at a mail for viruses before they say that they
 /// have it, and would get it again.
 const TIMEOUT: Duration = Duration::from_mins(2);
+
+/// How long the farewell may take, which nobody waits for.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// How the way to the mail server is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,9 +81,10 @@ pub enum SmtpSetupError {
 
 /// Sends by SMTP, with a connection for each mail: a conversation that was broken off must not be taken up by the next.
 pub struct SmtpCarrier {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
-    /// Where the server is, when it may be spoken to without TLS and login.
-    plain: Option<(String, u16)>,
+    host: String,
+    port: u16,
+    tls: Tls,
+    login: Option<Credentials>,
     timeout: Duration,
     from: Mailbox,
     /// What stands after the `@` of message ids.
@@ -101,18 +105,12 @@ impl SmtpCarrier {
             SmtpTls::Tls => 465,
             SmtpTls::None | SmtpTls::Starttls => 587,
         });
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&config.host)
-            .port(port)
-            .tls(tls)
-            .timeout(Some(CONNECT_TIMEOUT))
-            .hello_name(ClientId::Domain(domain.clone()));
-        if let Some((user, password)) = &config.login {
-            builder = builder.credentials(Credentials::new(user.clone(), password.clone()));
-        }
+        let login = config.login.clone();
         Ok(Self {
-            transport: builder.build(),
-            plain: (config.tls == SmtpTls::None && config.login.is_none())
-                .then(|| (config.host.clone(), port)),
+            host: config.host.clone(),
+            port,
+            tls,
+            login: login.map(|(user, password)| Credentials::new(user, password)),
             timeout: TIMEOUT,
             from,
             domain,
@@ -137,19 +135,46 @@ impl SmtpCarrier {
     async fn hand_over(&self, mail: lettre::Message) -> Result<(), DeliveryError> {
         let envelope = mail.envelope().clone();
         let mail = mail.formatted();
-        let Err(error) = self.transport.send_raw(&envelope, &mail).await else {
+        let Err(error) = self.speak(&envelope, &mail).await else {
             return Ok(());
         };
         let knows_no_ehlo = matches!(error.status().map(u16::from), Some(500 | 502));
-        let Some((host, port)) = self.plain.as_ref().filter(|_| knows_no_ehlo) else {
+        let is_plain = matches!(self.tls, Tls::None) && self.login.is_none();
+        if !(knows_no_ehlo && is_plain) {
             return Err(failure(&error));
-        };
-        helo::send((host, *port), &self.domain, &envelope, &mail)
+        }
+        helo::send((&self.host, self.port), &self.domain, &envelope, &mail)
             .await
             .map_err(|error| match error {
                 HeloError::Reply(code) => refusal(code),
                 HeloError::Broken => DeliveryError::Later("the mail server broke off the conversation"),
             })
+    }
+
+    /// The conversation, up to the answer that the mail is taken: a server that then says no more has it all the same, and
+    /// must not get it twice (reliability.md R30).
+    async fn speak(&self, envelope: &Envelope, mail: &[u8]) -> Result<(), lettre::transport::smtp::Error> {
+        let hello = ClientId::Domain(self.domain.clone());
+        let server = (self.host.as_str(), self.port);
+        let from_the_start = match &self.tls {
+            Tls::Wrapper(parameters) => Some(parameters.clone()),
+            _ => None,
+        };
+        let timeout = Some(CONNECT_TIMEOUT);
+        let mut connection =
+            AsyncSmtpConnection::connect_tokio1(server, timeout, &hello, from_the_start, None).await?;
+        if let Tls::Required(parameters) = &self.tls {
+            connection.starttls(parameters.clone(), &hello).await?;
+        }
+        if let Some(login) = &self.login {
+            connection.auth(DEFAULT_MECHANISMS, login).await?;
+        }
+        connection.send(envelope, mail).await?;
+        tokio::spawn(async move {
+            // Whether they heard it does not matter.
+            let _ = tokio::time::timeout(FAREWELL, connection.abort()).await;
+        });
+        Ok(())
     }
 
     fn mail(&self, message: &Message) -> Option<lettre::Message> {

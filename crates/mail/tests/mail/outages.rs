@@ -12,14 +12,18 @@ use std::{
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 use gatehouse_events::Clock;
-use gatehouse_mail::{Carrier, Carriers, DeliveryError, Message, SmtpCarrier};
+use gatehouse_mail::{Carrier, Carriers, Counts, DeliveryError, Message, SmtpCarrier};
 use gatehouse_store::{
     Backend, Batch, CommitError, Direction, Position, Store, StoreError, Watch,
     backend::{Lease, Row},
     memory::MemoryBackend,
 };
 use gatehouse_test_mailbox::{Mailbox, MailboxOptions};
-use tokio::{net::TcpListener, sync::Notify};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::TcpListener,
+    sync::Notify,
+};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -122,6 +126,65 @@ async fn r30_a_mail_server_that_says_nothing_is_left_in_time() {
     enqueue(&store, &outbox, "One").await;
     retried(&outbox, 1).await;
     assert_eq!(outbox.waiting().await.unwrap(), 1);
+}
+
+/// A mail server that takes mail and says no word after that; it tells how often it was given one.
+async fn without_farewell() -> (u16, Arc<AtomicU64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let taken = Arc::new(AtomicU64::new(0));
+    let counted = taken.clone();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let counted = counted.clone();
+            tokio::spawn(async move {
+                let mut stream = BufReader::new(stream);
+                stream.write_all(b"220 hello\r\n").await.unwrap();
+                let (mut line, mut in_mail) = (String::new(), false);
+                while stream.read_line(&mut line).await.unwrap_or(0) > 0 {
+                    let said = std::mem::take(&mut line);
+                    let answer = match said.trim_end() {
+                        "." => {
+                            in_mail = false;
+                            counted.fetch_add(1, Ordering::Relaxed);
+                            "250 I have it\r\n"
+                        }
+                        "DATA" => {
+                            in_mail = true;
+                            "354 go on\r\n"
+                        }
+                        "QUIT" => "",
+                        _ if in_mail => "",
+                        _ => "250 ok\r\n",
+                    };
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+            });
+        }
+    });
+    (port, taken)
+}
+
+#[tokio::test]
+async fn r30_a_mail_server_that_says_no_farewell_gets_a_mail_once() {
+    let (port, taken) = without_farewell().await;
+    let (store, clock) = (memory(), Clock::manual(NOW_MS));
+    let carrier = SmtpCarrier::new(&smtp(port)).unwrap();
+    let carrier = carrier.with_timeout(Duration::from_secs(2));
+    let outbox = outbox_by(&store, &clock, Arc::new(carrier));
+    let _running = running(&outbox);
+    enqueue(&store, &outbox, "One").await;
+    while outbox.counts() == Counts::default() {
+        tokio::task::yield_now().await;
+    }
+    let sent = Counts {
+        sent: 1,
+        ..Counts::default()
+    };
+    assert_eq!(outbox.counts(), sent);
+    nothing_waits(&outbox).await;
+    assert_eq!(taken.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
