@@ -1,6 +1,8 @@
 //! The real program, as people start, use, stop and kill it. One binary, so that it links once.
 
 #[cfg(test)]
+mod address_secrets;
+#[cfg(test)]
 mod browser;
 #[cfg(test)]
 mod commands;
@@ -12,6 +14,8 @@ mod identity_alone;
 mod identity_apart;
 #[cfg(test)]
 mod identity_commands;
+#[cfg(test)]
+mod invitations;
 #[cfg(test)]
 mod logs;
 #[cfg(test)]
