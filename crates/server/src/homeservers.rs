@@ -22,10 +22,10 @@ pub(crate) struct AllHomeservers {
 }
 
 impl AllHomeservers {
-    pub(crate) fn new(accounts: Accounts, federation: Federation, identity_name: String) -> Self {
+    pub(crate) fn new(accounts: Accounts, federation: Federation, identity_names: Vec<String>) -> Self {
         Self {
             accounts,
-            others: OtherHomeservers::new(federation, identity_name),
+            others: OtherHomeservers::new(federation, identity_names),
             rooms: OnceLock::new(),
         }
     }

@@ -1,6 +1,6 @@
 //! The bundled identity service: its settings from the configuration, and the names by which it is known.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, iter};
 
 use gatehouse_events::SigningKey;
 use gatehouse_identity::{
@@ -41,6 +41,12 @@ pub(crate) fn names(config: &Config) -> Vec<String> {
         .into_iter()
         .chain(host)
         .collect()
+}
+
+/// The names for which homeservers sign requests to the service: its own, and the host at which they find it.
+pub(crate) fn signed_for(settings: &IdentityConfig) -> Vec<String> {
+    let host = authority(&settings.base_url).map(ToOwned::to_owned);
+    iter::once(settings.server_name.to_string()).chain(host).collect()
 }
 
 /// What the key is derived for under which the identity service's private keys are stored.

@@ -82,7 +82,7 @@ impl Identities {
         let homeservers = Arc::new(AllHomeservers::new(
             accounts.clone(),
             federation.clone(),
-            settings.server_name.to_string(),
+            identity_service::signed_for(&settings),
         ));
         let engine = config.identity_service.enabled.then(|| {
             let asked = Arc::clone(&homeservers) as Arc<dyn gatehouse_identity::Homeservers>;

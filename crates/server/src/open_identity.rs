@@ -57,7 +57,7 @@ pub(crate) async fn open_identity_watched(
     );
     let homeservers = Arc::new(OtherHomeservers::new(
         federation,
-        settings.server_name.to_string(),
+        identity_service::signed_for(&settings),
     ));
     let identity = Identity::new(ground.store.clone(), settings, clock, outbox.clone(), homeservers);
     let engines = IdentityEngines {

@@ -9,15 +9,15 @@ use serde_json::Value;
 /// Homeservers, each in a process of its own.
 pub(crate) struct OtherHomeservers {
     federation: Federation,
-    /// The identity service's own name, for which requests are signed.
-    identity_name: String,
+    /// The identity service's names, for which requests are signed.
+    identity_names: Vec<String>,
 }
 
 impl OtherHomeservers {
-    pub(crate) fn new(federation: Federation, identity_name: String) -> Self {
+    pub(crate) fn new(federation: Federation, identity_names: Vec<String>) -> Self {
         Self {
             federation,
-            identity_name,
+            identity_names,
         }
     }
 }
@@ -50,7 +50,8 @@ impl Homeservers for OtherHomeservers {
                 authorization: &request.authorization,
                 body: request.body.as_ref(),
             };
-            let verified = self.federation.verify(received, &[&self.identity_name]).await;
+            let names: Vec<&str> = self.identity_names.iter().map(String::as_str).collect();
+            let verified = self.federation.verify(received, &names).await;
             verified.map_err(|error| match error {
                 VerifyError::NoKeys => HomeserverError::Later(error.to_string()),
                 error => HomeserverError::Never(error.to_string()),
