@@ -10,6 +10,7 @@ mod identity_account;
 mod invitation;
 mod partner;
 mod person;
+mod sms_gateway;
 mod sydent;
 mod sydent_stories;
 mod synapse;

@@ -12,9 +12,27 @@ pub(super) struct Gatehouse {
     pub(super) name: String,
 }
 
+/// What it is run as.
+#[derive(Clone, Copy)]
+pub(super) enum Role {
+    /// A homeserver; with an identity service, unless the settings say otherwise.
+    Homeserver,
+    /// An identity server and nothing else.
+    IdentityServer,
+}
+
+impl Role {
+    fn command(self) -> &'static [&'static str] {
+        match self {
+            Self::Homeserver => &["serve"],
+            Self::IdentityServer => &["identity", "serve"],
+        }
+    }
+}
+
 impl Gatehouse {
     /// With these settings beside those that every partner's Gatehouse has.
-    pub(super) fn start(dir: &Path, authority: &Authority, settings: &str) -> Self {
+    pub(super) fn start(dir: &Path, authority: &Authority, role: Role, settings: &str) -> Self {
         let dir = dir.join("gatehouse");
         std::fs::create_dir(&dir).unwrap();
         let port = free_port();
@@ -54,7 +72,9 @@ deny_ip_ranges = []
             dir.join("data")
         );
         std::fs::write(&config, text).unwrap();
-        let server = Server::run(program(&dir).arg("serve").arg("--config").arg(&config), &dir);
+        let mut command = program(&dir);
+        command.args(role.command()).arg("--config").arg(&config);
+        let server = Server::run(&mut command, &dir);
         Self { server, name }
     }
 

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::{
     authority::Authority,
-    gatehouse::Gatehouse,
+    gatehouse::{Gatehouse, Role},
     identity_account::IdentityAccount,
     invitation::{assert_invited_by, assert_joined, the_invitation},
     person::Person,
@@ -35,7 +35,7 @@ impl World {
             "[identity_service]\nenabled = false\n\n[identity_servers]\ntrusted = [\"http://{}\"]\n",
             sydent.name
         );
-        let gatehouse = Gatehouse::start(dir.path(), &authority, &settings);
+        let gatehouse = Gatehouse::start(dir.path(), &authority, Role::Homeserver, &settings);
         Self {
             mailbox,
             sydent,
@@ -249,4 +249,37 @@ async fn nobody_agrees_to_sydents_terms_but_the_user() {
     account.agree(TERMS).await;
     alice.invite(&room, world.invite(BOB, None)).await;
     the_invitation(&alice, &room, BOB).await;
+}
+
+#[tokio::test]
+async fn an_address_that_sydent_has_seen_proven_is_added_to_the_account() {
+    for kind in [Kind::Ordinary, Kind::Legacy] {
+        let world = World::begin(kind).await;
+        let bob = world.person("bob").await;
+        let account = IdentityAccount::legacy(&world.sydent.url());
+        let proof = account.prove(&world.mailbox, BOB).await;
+        let creds = |client_secret: &str| {
+            let creds = json!({
+                "id_server": world.sydent.name,
+                "sid": proof.sid,
+                "client_secret": client_secret,
+            });
+            Some(json!({ "three_pid_creds": creds }))
+        };
+        let (status, answer) = bob.ask("POST", "/r0/account/3pid", creds("guessed")).await;
+        assert_eq!(
+            (status, &answer["errcode"]),
+            (400, &json!("M_SESSION_NOT_VALIDATED")),
+            "{answer}"
+        );
+        bob.done("POST", "/r0/account/3pid", creds(&proof.client_secret))
+            .await;
+        let addresses = bob.done("GET", "/v3/account/3pid", None).await;
+        let addresses = addresses["threepids"].as_array().unwrap().clone();
+        let [address] = addresses.as_slice() else {
+            panic!("expected one address: {addresses:?}");
+        };
+        assert_eq!(address["address"], BOB);
+        assert_eq!(address["medium"], "email");
+    }
 }

@@ -20,7 +20,8 @@ pub(super) struct Synapse {
 const SIGNING_KEY: &str = "ed25519 a_test AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA\n";
 
 impl Synapse {
-    pub(super) async fn start(dir: &Path, authority: &Authority) -> Self {
+    /// One that has phone numbers proven by the identity server of this name.
+    pub(super) async fn start(dir: &Path, authority: &Authority, id_server: &str) -> Self {
         let dir = dir.join("synapse");
         std::fs::create_dir(&dir).unwrap();
         let [plain, secure] = [free_port(), free_port()];
@@ -29,7 +30,8 @@ impl Synapse {
         let config = dir.join("homeserver.yaml");
         std::fs::write(dir.join("signing.key"), SIGNING_KEY).unwrap();
         std::fs::write(dir.join("log.yaml"), LOGGING).unwrap();
-        std::fs::write(&config, configuration(&dir, authority, &name, [plain, secure])).unwrap();
+        let text = configuration(&dir, authority, &name, [plain, secure], id_server);
+        std::fs::write(&config, text).unwrap();
         let mut command = python("synapse");
         command
             .current_dir(&dir)
@@ -55,7 +57,13 @@ handlers: {console: {class: logging.StreamHandler}}
 root: {level: INFO, handlers: [console]}
 ";
 
-fn configuration(dir: &Path, authority: &Authority, name: &str, [plain, secure]: [u16; 2]) -> String {
+fn configuration(
+    dir: &Path,
+    authority: &Authority,
+    name: &str,
+    [plain, secure]: [u16; 2],
+    id_server: &str,
+) -> String {
     let unlimited = "{per_second: 1000000, burst_count: 1000000}";
     let shown = dir.display();
     format!(
@@ -79,6 +87,7 @@ bcrypt_rounds: 4
 trusted_key_servers: []
 ip_range_whitelist: ['127.0.0.1', '::1']
 presence: {{enabled: false}}
+account_threepid_delegates: {{msisdn: 'https://{id_server}'}}
 rc_message: {unlimited}
 rc_registration: {unlimited}
 rc_joins: {{local: {unlimited}, remote: {unlimited}}}

@@ -6,11 +6,12 @@ use tempfile::TempDir;
 
 use super::{
     authority::Authority,
-    gatehouse::Gatehouse,
+    gatehouse::{Gatehouse, Role},
     identity_account::IdentityAccount,
     invitation::{assert_invited_by, assert_joined, the_invitation},
     partner::until,
     person::Person,
+    sms_gateway::SmsGateway,
     synapse::Synapse,
 };
 
@@ -26,16 +27,21 @@ struct World {
 
 impl World {
     async fn begin() -> Self {
+        Self::begin_with(Role::Homeserver, "").await
+    }
+
+    /// With a Gatehouse run as this, with these settings beside those for mail.
+    async fn begin_with(role: Role, settings: &str) -> Self {
         let dir = TempDir::new().unwrap();
         let authority = Authority::found(dir.path());
         let mailbox = Mailbox::start().await.unwrap();
         let settings = format!(
             "[email]\nsmtp_host = \"127.0.0.1\"\nsmtp_port = {}\nsmtp_tls = \"none\"\n\
-             from = \"Gatehouse <gatehouse@id.example>\"\n",
+             from = \"Gatehouse <gatehouse@id.example>\"\n\n{settings}",
             mailbox.port()
         );
-        let gatehouse = Gatehouse::start(dir.path(), &authority, &settings);
-        let synapse = Synapse::start(dir.path(), &authority).await;
+        let gatehouse = Gatehouse::start(dir.path(), &authority, role, &settings);
+        let synapse = Synapse::start(dir.path(), &authority, &gatehouse.name).await;
         Self {
             mailbox,
             gatehouse,
@@ -99,16 +105,18 @@ impl World {
 
 #[tokio::test]
 async fn whoever_binds_an_address_that_synapse_invites_is_let_in() {
-    let world = World::begin().await;
-    let alice = world.person("alice").await;
-    let account = world.account(&alice).await;
-    let room = alice.create_room(json!({ "name": "Tea party" })).await;
-    alice.invite(&room, world.invite(BOB, &account)).await;
-    let bind = async |bob: &Person| {
-        let account = world.account(bob).await;
-        world.bind(bob, &account, BOB).await;
-    };
-    world.lets_in(&alice, &room, bind).await;
+    for role in [Role::Homeserver, Role::IdentityServer] {
+        let world = World::begin_with(role, "").await;
+        let alice = world.person("alice").await;
+        let account = world.account(&alice).await;
+        let room = alice.create_room(json!({ "name": "Tea party" })).await;
+        alice.invite(&room, world.invite(BOB, &account)).await;
+        let bind = async |bob: &Person| {
+            let account = world.account(bob).await;
+            world.bind(bob, &account, BOB).await;
+        };
+        world.lets_in(&alice, &room, bind).await;
+    }
 }
 
 #[tokio::test]
@@ -172,20 +180,59 @@ async fn an_invitation_that_synapse_has_revoked_lets_nobody_in_of_whom_we_tell()
 
 #[tokio::test]
 async fn synapse_takes_an_address_back_in_its_own_name() {
-    let world = World::begin().await;
-    let (alice, bob) = (world.person("alice").await, world.person("bob").await);
-    let account = world.account(&bob).await;
-    world.bind(&bob, &account, BOB).await;
-    let unbind = json!({ "id_server": world.gatehouse.name, "medium": "email", "address": BOB });
-    let answer = bob.done("POST", "/v3/account/3pid/unbind", Some(unbind)).await;
-    assert_eq!(answer["id_server_unbind_result"], "success");
-    let account = world.account(&alice).await;
-    let room = alice.create_room(json!({})).await;
-    alice.invite(&room, world.invite(BOB, &account)).await;
-    the_invitation(&alice, &room, BOB).await;
-    assert_eq!(
-        alice.member(&room, &bob.id).await,
-        Value::Null,
-        "the address is nobody's"
-    );
+    // Synapse signs for the host where it finds the service, whatever that calls itself.
+    let named = "[identity_service]\nserver_name = \"id.example\"\n";
+    for (role, settings) in [(Role::Homeserver, ""), (Role::IdentityServer, named)] {
+        let world = World::begin_with(role, settings).await;
+        let (alice, bob) = (world.person("alice").await, world.person("bob").await);
+        let account = world.account(&bob).await;
+        world.bind(&bob, &account, BOB).await;
+        let unbind = json!({ "id_server": world.gatehouse.name, "medium": "email", "address": BOB });
+        let answer = bob.done("POST", "/v3/account/3pid/unbind", Some(unbind)).await;
+        assert_eq!(answer["id_server_unbind_result"], "success");
+        let account = world.account(&alice).await;
+        let room = alice.create_room(json!({})).await;
+        alice.invite(&room, world.invite(BOB, &account)).await;
+        the_invitation(&alice, &room, BOB).await;
+        let member = alice.member(&room, &bob.id).await;
+        assert_eq!(member, Value::Null, "the address is nobody's");
+    }
+}
+
+#[tokio::test]
+async fn synapse_has_numbers_proven_by_us_over_the_legacy_api() {
+    let gateway = SmsGateway::start().await;
+    let sms = format!("[sms]\nurl = \"{}\"\n", gateway.url);
+    let world = World::begin_with(Role::Homeserver, &sms).await;
+    let bob = world.person("bob").await;
+    let asked = json!({
+        "country": "GB",
+        "phone_number": "07700 900123",
+        "client_secret": "s3cret",
+        "send_attempt": 1,
+    });
+    let path = "/v3/account/3pid/msisdn/requestToken";
+    let answer = bob.done("POST", path, Some(asked)).await;
+    let sid = answer["sid"].as_str().unwrap();
+    let code = gateway.code_to("+447700900123").await;
+    let submit = async |token: &str| {
+        let body = json!({ "client_secret": "s3cret", "sid": sid, "token": token });
+        let path = "/unstable/add_threepid/msisdn/submit_token";
+        bob.ask("POST", path, Some(body)).await
+    };
+    let (_, guessed) = submit("000000").await;
+    assert_ne!(guessed["success"], true, "{guessed}");
+    let add = async || {
+        let auth = json!({ "type": "m.login.password", "password": "wonderland",
+            "identifier": { "type": "m.id.user", "user": bob.id } });
+        let body = json!({ "client_secret": "s3cret", "sid": sid, "auth": auth });
+        bob.ask("POST", "/v3/account/3pid/add", Some(body)).await
+    };
+    assert_eq!(add().await.0, 400, "nothing is proven");
+    let (status, answer) = submit(&code).await;
+    assert_eq!((status, &answer["success"]), (200, &json!(true)), "{answer}");
+    let (status, answer) = add().await;
+    assert_eq!(status, 200, "{answer}");
+    let addresses = bob.done("GET", "/v3/account/3pid", None).await;
+    assert_eq!(addresses["threepids"][0]["address"], "447700900123");
 }
