@@ -84,6 +84,13 @@ async fn w06_a_client_secret_is_good_for_one_address() {
         .request("account/3pid", "victim@example.org", "secret", 2)
         .await;
     other.refused(400, "M_INVALID_PARAM");
+    // Whatever was asked for later comes later: the victim got nothing.
+    mailed
+        .request("account/3pid", "marker@example.org", "marker", 1)
+        .await
+        .ok();
+    let next = mailed.mailbox.next().await.unwrap().recipients;
+    assert_eq!(next, ["marker@example.org"]);
     let alice = mailed.server.user("alice").await;
     let body = json!({ "sid": sid, "client_secret": "secret", "auth": password(&alice) });
     alice.post("/account/3pid/add", body).await.ok();

@@ -20,6 +20,8 @@ use serde_json::{Value, json};
 pub(crate) enum Answer {
     Says(Value),
     Slow,
+    /// Answers rightly, after three seconds.
+    Sluggish,
     Huge,
     Redirects,
     Html,
@@ -163,6 +165,10 @@ async fn answer(State(hostile): State<Hostile>, uri: Uri) -> Response<Body> {
         Answer::Says(value) | Answer::Lies(value) => json(value.to_string()),
         Answer::Slow => {
             tokio::time::sleep(Duration::from_mins(1)).await;
+            json(hostile.good(path).to_string())
+        }
+        Answer::Sluggish => {
+            tokio::time::sleep(Duration::from_secs(3)).await;
             json(hostile.good(path).to_string())
         }
         Answer::Huge => json(format!("{{\"x\":\"{}\",\"valid\":true}}", "x".repeat(1 << 20))),

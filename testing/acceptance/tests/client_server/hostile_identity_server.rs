@@ -80,6 +80,52 @@ async fn t15_a_key_that_cannot_be_checked_lets_nobody_in() {
 }
 
 #[tokio::test]
+async fn t15_r30_a_slow_word_on_a_key_lets_nobody_in_and_is_not_waited_for() {
+    let hostile = Hostile::start().await;
+    let server = hostile.trusted().await;
+    let (alice, bob) = (server.user("alice").await, server.user("bob").await);
+    let room = alice.create_room(json!({})).await;
+    invite(&alice, &room, &hostile).await.ok();
+    let signed = hostile.signed(&json!({ "mxid": bob.id, "token": "token" }));
+    let before = alice.whole_state(&room).await;
+    hostile.answers(IS_VALID, Answer::Slow);
+    let begun = Instant::now();
+    let joined = join(&bob, &room, &signed).await;
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    joined.refused(502, "M_UNKNOWN");
+    assert_eq!(alice.whole_state(&room).await, before);
+    hostile.behaves();
+    join(&bob, &room, &signed).await.ok();
+}
+
+#[tokio::test]
+async fn r30_many_addresses_of_a_new_room_are_not_waited_for_one_after_the_other() {
+    let hostile = Hostile::start().await;
+    let server = hostile.trusted().await;
+    let alice = server.user("alice").await;
+    // Slow, but in time for each.
+    hostile.answers(FOR_AN_INVITE[2], Answer::Sluggish);
+    let addresses: Vec<_> = (0..5)
+        .map(|number| {
+            let address = format!("bob{number}@mail.example");
+            json!({ "id_server": hostile.name, "medium": "email", "address": address })
+        })
+        .collect();
+    let begun = Instant::now();
+    let refused = alice
+        .post("/createRoom", json!({ "invite_3pid": addresses }))
+        .await;
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    refused.refused(502, "M_UNKNOWN");
+    let joined = alice.get("/joined_rooms").await.ok();
+    assert_eq!(joined["joined_rooms"], json!([]), "no half-made room");
+    assert!(
+        !hostile.was_asked(FOR_AN_INVITE[3]),
+        "and nothing is kept elsewhere"
+    );
+}
+
+#[tokio::test]
 async fn t05_t06_t08_t10_blocks_that_are_not_true_of_the_joiner_and_the_room_are_refused() {
     let hostile = Hostile::start().await;
     let server = hostile.trusted().await;

@@ -155,3 +155,46 @@ async fn t04_of_thousands_of_invitations_by_one_user_five_are_sent() {
     mailed_to.sort();
     assert_eq!(mailed_to, sent);
 }
+
+/// As [`Mailed::request`], from somewhere else; the status and the errcode.
+async fn requested_from(mailed: &Mailed, place: &str, email: &str, secret: &str) -> (u16, Value) {
+    let url = format!(
+        "{}/_matrix/client/v3/register/email/requestToken",
+        mailed.server.base()
+    );
+    let body = json!({ "client_secret": secret, "email": email, "send_attempt": 1 });
+    let request = mailed.server.http().post(url).header("x-forwarded-for", place);
+    let answer = request.json(&body).send().await.unwrap();
+    let status = answer.status().as_u16();
+    let body: Value = answer.json().await.unwrap();
+    (status, body["errcode"].clone())
+}
+
+#[tokio::test]
+async fn t04_an_address_gets_so_many_validation_mails_wherever_they_are_asked_for() {
+    let mailed = mailed_with(|config| {
+        config.listener[0].trusted_proxies = vec!["127.0.0.1".parse().unwrap()];
+        config.rate_limits.enabled = true;
+        config.rate_limits.threepid_validation = Some(rate(0.001, 2));
+    })
+    .await;
+    let request =
+        async |place: &str, email: &str, secret: &str| requested_from(&mailed, place, email, secret).await;
+    for (place, secret) in [("192.0.2.1", "one"), ("192.0.2.2", "two")] {
+        assert_eq!(request(place, "victim@mail.example", secret).await.0, 200);
+    }
+    let (limited, errcode) = (429, json!("M_LIMIT_EXCEEDED"));
+    for email in ["victim@mail.example", "Victim@Mail.example"] {
+        let refused = request("192.0.2.3", email, "three").await;
+        assert_eq!(refused, (limited, errcode.clone()));
+    }
+    // From the same place to somebody else.
+    assert_eq!(request("192.0.2.3", "other@mail.example", "four").await.0, 200);
+    let mut mailed_to = Vec::new();
+    for _ in 0..3 {
+        mailed_to.extend(mailed.mailbox.next().await.unwrap().recipients);
+    }
+    mailed_to.sort();
+    let victim = "victim@mail.example";
+    assert_eq!(mailed_to, ["other@mail.example", victim, victim]);
+}

@@ -151,21 +151,7 @@ async fn t17_only_trusted_servers_are_asked_and_with_the_users_own_token() {
 }
 
 #[tokio::test]
-async fn a_private_address_is_not_asked_whoever_names_it() {
-    let mailed = mailed().await;
-    let alice = mailed.server.user("alice").await;
-    let room = alice.create_room(json!({})).await;
-    for server in ["127.0.0.1:1", "localhost:1", "10.0.0.1", "[::1]:1"] {
-        let mut other = body(BOB);
-        other["id_server"] = json!(server);
-        invite(&alice, &room, other)
-            .await
-            .refused(403, "M_SERVER_NOT_TRUSTED");
-    }
-}
-
-#[tokio::test]
-async fn what_is_no_address_is_refused() {
+async fn i04_what_is_no_address_is_refused() {
     let mailed = mailed().await;
     let alice = mailed.server.user("alice").await;
     let room = alice.create_room(json!({})).await;
