@@ -137,7 +137,7 @@ async fn from_the_mail_into_the_room_with_a_new_account() {
     read(&browser, &mail, "mail-invitation").await;
     assert!(browser.text().await.contains("Alice invites you to Cats"));
     // The link in what is read is the link of the text.
-    browser.press("a").await;
+    browser.follow("a").await;
     let link = mail.link().unwrap().to_owned();
     assert_eq!(browser.address().await, link);
     let text = browser.text().await;
@@ -148,7 +148,7 @@ async fn from_the_mail_into_the_room_with_a_new_account() {
     browser.look("invitation").await;
     browser.write("#username", "alice").await;
     browser.write("#new-password", PASSWORD).await;
-    browser.press("form[action$='/account'] button").await;
+    browser.follow("form[action$='/account'] button").await;
     assert!(
         browser.text().await.contains("This username is taken"),
         "{}",
@@ -161,14 +161,14 @@ async fn from_the_mail_into_the_room_with_a_new_account() {
     }
     browser.write("#username", "bob").await;
     browser.write("#new-password", PASSWORD).await;
-    browser.press("form[action$='/account'] button").await;
+    browser.follow("form[action$='/account'] button").await;
     let text = browser.text().await;
     assert!(
         text.contains("Welcome, @bob:a.example") && text.contains("Cats"),
         "{text}"
     );
     browser.look("account").await;
-    browser.press("form button").await;
+    browser.follow("form button").await;
     let text = browser.text().await;
     assert!(text.contains("You are in Cats"), "{text}");
     browser.look("joined").await;
@@ -193,14 +193,14 @@ async fn from_the_mail_into_the_room_with_the_account_that_one_has() {
     browser.look("sign-in").await;
     browser.write("#name", "bob").await;
     browser.write("#password", "not his").await;
-    browser.press("form[action$='/sign-in'] button").await;
+    browser.follow("form[action$='/sign-in'] button").await;
     let text = browser.text().await;
     assert!(text.contains("do not belong together"), "{text}");
     browser.look("sign-in-wrong").await;
     assert_eq!(browser.value("#name").await, "bob");
     assert_eq!(browser.value("#password").await, "");
     browser.write("#password", "wonderland").await;
-    browser.press("form[action$='/sign-in'] button").await;
+    browser.follow("form[action$='/sign-in'] button").await;
     let text = browser.text().await;
     assert!(
         text.contains("You are in Cats") && text.contains("@bob:a.example"),
@@ -222,7 +222,7 @@ async fn links_that_prove_an_address_lead_to_pages_too() {
     };
     let mail = token("/_matrix/client/v3/account/3pid/email/requestToken").await;
     read(&browser, &mail, "mail-validation").await;
-    browser.press("a").await;
+    browser.follow("a").await;
     assert!(browser.text().await.contains("Your address is confirmed"));
     browser.look("confirmed").await;
     browser.open(&format!("{}x", mail.link().unwrap())).await;
@@ -247,16 +247,16 @@ async fn a_forgotten_password_is_allowed_by_a_button() {
     browser.open(mail.link().unwrap()).await;
     browser.write("#username", "bob").await;
     browser.write("#new-password", PASSWORD).await;
-    browser.press("form[action$='/account'] button").await;
+    browser.follow("form[action$='/account'] button").await;
     let body = json!({ "client_secret": "secret", "email": BOB, "send_attempt": 1 });
     let path = "/_matrix/client/v3/account/password/email/requestToken";
     world.ask("POST", path, body).await;
     let mail = world.mail().await;
     read(&browser, &mail, "mail-password").await;
-    browser.press("a").await;
+    browser.follow("a").await;
     assert!(browser.text().await.contains("A new password?"));
     browser.look("allow-password").await;
-    browser.press("form button").await;
+    browser.follow("form button").await;
     assert!(browser.text().await.contains("Allowed"));
     browser.look("allowed").await;
     browser.close().await;

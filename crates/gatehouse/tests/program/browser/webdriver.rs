@@ -5,6 +5,7 @@ use std::{
     env,
     path::{Path, PathBuf},
     process::Stdio,
+    time::{Duration, Instant},
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -13,6 +14,7 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
+    time::sleep,
 };
 
 /// How elements are named in the protocol.
@@ -34,6 +36,10 @@ const ARGUMENTS: [&str; 9] = [
     "--disable-sync",
     "--remote-debugging-pipe",
 ];
+
+/// A page that has not come by then never will; and how often it is looked for.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Screens on which pages are looked at.
 const SCREENS: [(&str, u32, u32); 2] = [("phone", 390, 844), ("desktop", 1280, 800)];
@@ -137,7 +143,19 @@ impl Browser {
         self.command(&path, Some(json!({ "text": text }))).await;
     }
 
-    /// Clicks, which only works on what can be seen; waits for the page that comes of it.
+    /// Clicks on what leads to another page, and waits until that is there: a click returns before.
+    pub(super) async fn follow(&self, selector: &str) {
+        let page = self.element("html").await;
+        self.press(selector).await;
+        let began = Instant::now();
+        let old = format!("/element/{page}/name");
+        while self.try_command(&old, None).await.is_ok() {
+            assert!(began.elapsed() < PATIENCE, "{selector} leads nowhere");
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Clicks, which only works on what can be seen.
     pub(super) async fn press(&self, selector: &str) {
         let element = self.element(selector).await;
         self.command(&format!("/element/{element}/click"), Some(json!({})))
@@ -185,15 +203,23 @@ impl Browser {
 
     /// Sends a command and gives its value.
     async fn command(&self, path: &str, body: Option<Value>) -> Value {
+        let done = self.try_command(path, body.as_ref()).await;
+        done.unwrap_or_else(|error| panic!("{path} {body:?}: {error}"))
+    }
+
+    /// Sends a command and gives its value, or what the driver says against it.
+    async fn try_command(&self, path: &str, body: Option<&Value>) -> Result<Value, String> {
         let url = format!("{}{path}", self.session);
-        let request = match &body {
+        let request = match body {
             Some(body) => self.http.post(&url).json(body),
             None => self.http.get(&url),
         };
         let response = request.send().await.unwrap();
         let is_done = response.status().is_success();
         let mut answer: Value = response.json().await.unwrap();
-        assert!(is_done, "{path} {body:?}: {}", answer["value"]["message"]);
-        answer["value"].take()
+        if is_done {
+            return Ok(answer["value"].take());
+        }
+        Err(answer["value"]["message"].to_string())
     }
 }
