@@ -14,7 +14,7 @@ use crate::{
     client_links::client_links,
     failures,
     html::{Html, style},
-    invitation::{closed, inviter_of, room_of, unknown_words},
+    invitation::{closed, inviter_of, kind_of, room_of, unknown_words},
 };
 
 /// What an operator may set about them.
@@ -89,6 +89,7 @@ async fn show(
         inviter => inviter_of(&invitation),
         sender => invitation.sender.as_str(),
         address => invitation.obscured.as_str(),
+        kind => kind_of(&invitation),
         room => room_of(&invitation),
         can_register => false,
         can_sign_in => false,

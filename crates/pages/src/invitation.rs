@@ -9,7 +9,7 @@ use axum::{
 use gatehouse_accounts::Unavailable;
 use gatehouse_http::{ApiError, ClientAddress, Limit, Path};
 use gatehouse_identity::{Identity, InvitationPage, InvitationPageError, InvitationState};
-use gatehouse_mail::one_line;
+use gatehouse_mail::{Medium, one_line};
 use http::StatusCode;
 use minijinja::{Value, context};
 
@@ -111,6 +111,7 @@ impl Invitations {
             inviter => inviter_of(invitation),
             sender => invitation.sender.as_str(),
             address => invitation.obscured.as_str(),
+            kind => kind_of(invitation),
             room => room_of(invitation),
             can_register,
             can_sign_in => true,
@@ -182,6 +183,14 @@ pub(crate) fn unknown_words(error: &InvitationPageError) -> (StatusCode, &'stati
     match error {
         InvitationPageError::NotFound => (StatusCode::NOT_FOUND, "There is no such invitation"),
         InvitationPageError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "Try again in a moment"),
+    }
+}
+
+/// What people call an address of this kind.
+pub(crate) fn kind_of(invitation: &InvitationPage) -> &'static str {
+    match invitation.threepid.medium() {
+        Medium::Email => "e-mail address",
+        Medium::Msisdn => "phone number",
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gatehouse_testkit::{TestServer, User, user::escaped};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     mail::{Mailed, mailed, mailed_with},
@@ -195,6 +195,50 @@ async fn w11_names_of_strangers_stay_in_bounds_and_turn_nothing_around() {
         page.text.contains("@alice:test.example"),
         "the name alone says who it is"
     );
+}
+
+#[tokio::test]
+async fn the_link_of_a_text_message_works_as_that_of_a_mail() {
+    let (sent, mut messages) = tokio::sync::mpsc::unbounded_channel();
+    let take = axum::routing::post(async move |axum::Json(message): axum::Json<Value>| {
+        sent.send(message).unwrap();
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gateway = format!("http://{}/", listener.local_addr().unwrap());
+    let router = axum::Router::new().route("/", take);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let mailed = mailed_with(|config| config.sms.url = Some(gateway)).await;
+    let server = &mailed.server;
+    let alice = server.user("alice").await;
+    let room = alice.create_room(json!({ "name": "Cats" })).await;
+    let body = json!({ "id_server": "matrix.test.example", "medium": "msisdn", "address": "447700900123" });
+    alice
+        .post(&format!("/rooms/{}/invite", escaped(&room)), body)
+        .await
+        .ok();
+    let message = messages.recv().await.unwrap();
+    let link = message["text"]
+        .as_str()
+        .unwrap()
+        .split_once("https://matrix.test.example");
+    let link = link.unwrap().1.split_whitespace().next().unwrap();
+    let page = open(server, link).await;
+    assert!(
+        page.text.contains("Your phone number is proven") && page.text.contains("...23"),
+        "{}",
+        page.text
+    );
+    assert!(!page.text.contains("447700900123"), "the number is on the page");
+    let fields = [("username", "bob"), ("password", "correct horse battery")];
+    let page = send(server, &format!("{link}/account"), &fields).await;
+    let fields = [("pass", hidden_pass(&page))];
+    let page = send(server, "/_gatehouse/invitation/join", &fields).await;
+    assert_eq!(page.status, 200, "{}", page.text);
+    let member = alice
+        .state(&room, "m.room.member", "@bob:test.example")
+        .await
+        .ok();
+    assert_eq!(member["membership"], "join");
 }
 
 #[tokio::test]
