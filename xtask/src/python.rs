@@ -16,7 +16,7 @@ pub(crate) fn environment(pins: &Path, folder: &Path) -> Result<()> {
         return Ok(());
     }
     if process::find("python3").is_none() {
-        bail!("python3 is missing: install Python 3.10 or newer with its `venv` module");
+        bail!("python3 is missing: install Python 3.11 or newer with its `venv` module");
     }
     println!("python: making {}", folder.display());
     run_quietly(
