@@ -7,9 +7,10 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
+use gatehouse_events::Clock;
 use gatehouse_test_mailbox::{Mail, Mailbox};
 use gatehouse_testkit::user::escaped;
 use serde_json::{Value, json};
@@ -41,13 +42,7 @@ impl Dice {
     /// As `GATEHOUSE_KILL_SEED` says, or as the time does.
     fn new() -> Self {
         let given = std::env::var("GATEHOUSE_KILL_SEED").ok();
-        let seed = given.map_or_else(
-            || {
-                let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-                u64::from(now.subsec_nanos())
-            },
-            |seed| seed.parse().unwrap(),
-        );
+        let seed = given.map_or_else(|| Clock::system().now_ms(), |seed| seed.parse().unwrap());
         println!("GATEHOUSE_KILL_SEED={seed}");
         Self(seed)
     }

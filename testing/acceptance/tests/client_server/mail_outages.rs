@@ -29,7 +29,7 @@ const STEP: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 struct Silent {
     port: u16,
-    is_silent: Arc<AtomicBool>,
+    says_nothing: Arc<AtomicBool>,
     heard: Arc<AtomicUsize>,
     hangs_up: Arc<Notify>,
     came: Arc<Notify>,
@@ -41,7 +41,7 @@ impl Silent {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let silent = Self {
             port: listener.local_addr().unwrap().port(),
-            is_silent: Arc::new(AtomicBool::new(true)),
+            says_nothing: Arc::new(AtomicBool::new(true)),
             heard: Arc::default(),
             hangs_up: Arc::default(),
             came: Arc::default(),
@@ -54,7 +54,7 @@ impl Silent {
                 tokio::spawn(async move {
                     shared.heard.fetch_add(1, Ordering::SeqCst);
                     shared.came.notify_one();
-                    if shared.is_silent.load(Ordering::SeqCst) {
+                    if shared.says_nothing.load(Ordering::SeqCst) {
                         shared.hangs_up.notified().await;
                         return;
                     }
@@ -75,7 +75,7 @@ impl Silent {
 
     /// Speaks again; whoever has waited till now is hung up on.
     fn recovers(&self) {
-        self.is_silent.store(false, Ordering::SeqCst);
+        self.says_nothing.store(false, Ordering::SeqCst);
         self.hangs_up.notify_waiters();
     }
 }
