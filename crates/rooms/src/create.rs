@@ -154,7 +154,12 @@ impl Rooms {
         may_invite_addresses(transaction.head(), creator)?;
         let servers = &self.shared.identity_servers;
         let mut unknown = Vec::new();
-        for invite in &request.invite_3pid {
+        for (number, invite) in request.invite_3pid.iter().enumerate() {
+            let mut earlier = request.invite_3pid.iter().take(number);
+            if earlier.any(|earlier| earlier.address == invite.address) {
+                // One mail, however often it is named (B11).
+                continue;
+            }
             let owner = servers.lookup(invite.asker(creator), &invite.address).await?;
             match &owner {
                 Some(owner) => {

@@ -127,6 +127,15 @@ async fn a_new_room_invites_addresses_or_is_not_made() {
     assert_eq!(world.events().await, before, "half a room was made");
 }
 
+#[tokio::test]
+async fn b11_an_address_that_a_new_room_names_twice_is_invited_once() {
+    let mut world = World::new(newest()).await;
+    world.room = create(&world, |asked| asked.invite_3pid = vec![invite(), invite()])
+        .await
+        .unwrap();
+    assert_eq!(world.identity.tokens(), 1);
+}
+
 /// Answers of an identity server that no room keeps.
 const UNSOUND: [fn(&mut StoredInvite); 12] = [
     |stored| stored.token = String::new(),
