@@ -20,13 +20,13 @@ use tokio::sync::watch;
 use crate::process::{Server, configure, program, request};
 
 /// How many addresses are invited, and how many are on their way at once.
-const PEOPLE: usize = 60;
+const PEOPLE: usize = 40;
 const AT_ONCE: usize = 8;
 /// The server is killed so often at most, after it has run for up to so long.
-const KILLS: usize = 40;
+const KILLS: usize = 30;
 const LONGEST_RUN_MS: u64 = 250;
 /// Fewer kills would say little.
-const FEWEST_KILLS: usize = 12;
+const FEWEST_KILLS: usize = 8;
 /// Between tries while the server is away.
 const PAUSE: Duration = Duration::from_millis(10);
 /// All of it takes no longer.
