@@ -40,6 +40,13 @@ pub(crate) async fn public_room(connection: &mut Connection, owner: &User, name:
     room(connection, owner, &body).await
 }
 
+/// Make a room that anyone may join and invite into.
+pub(crate) async fn inviting_room(connection: &mut Connection, owner: &User, name: &str) -> Result<String> {
+    let levels = json!({ "invite": 0 });
+    let body = json!({ "preset": "public_chat", "name": name, "power_level_content_override": levels });
+    room(connection, owner, &body).await
+}
+
 /// Make a room of the preset for friends.
 pub(crate) async fn private_room(connection: &mut Connection, owner: &User, name: &str) -> Result<String> {
     room(

@@ -10,7 +10,7 @@ use crate::{connection::Connection, world};
 
 pub(super) async fn run(stage: &Stage<'_>, id_server: &str, count: usize) -> Result<()> {
     let mut connection = Connection::open(stage.address).await?;
-    let room = world::public_room(&mut connection, stage.user(0)?, "by mail").await?;
+    let room = world::inviting_room(&mut connection, stage.user(0)?, "by mail").await?;
     for member in stage.users.iter().skip(1) {
         world::join(&mut connection, &room, member).await?;
     }
