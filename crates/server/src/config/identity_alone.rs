@@ -88,7 +88,7 @@ mod tests {
     fn what_cannot_work_is_refused_with_advice() {
         for (settings, advice) in [
             ("[[listener]]\nserve = ['client']", "add it to `serve`"),
-            ("[federation]\nenabled = false", "`[federation] enabled`"),
+            ("[federation]\nenabled = false", "`[federation] enabled = true`"),
         ] {
             let sentence = alone(settings).err().unwrap().to_string();
             assert!(sentence.contains(advice), "{settings}: {sentence}");

@@ -3,4 +3,6 @@
 #[cfg(test)]
 mod configuration;
 #[cfg(test)]
+mod identity_nodes;
+#[cfg(test)]
 mod nodes;
