@@ -16,10 +16,9 @@ pub(crate) fn write(error: WriteError) -> ApiError {
     let message = error.to_string();
     let bad_request = |errcode| ApiError::new(StatusCode::BAD_REQUEST, errcode, message.clone());
     match error {
-        WriteError::Refused(_) | WriteError::Remote(RemoteError::Refused) => ApiError::forbidden(message),
-        WriteError::NoSuchRoom | WriteError::NoSuchEvent | WriteError::Remote(RemoteError::Unreachable) => {
-            ApiError::not_found(message)
-        }
+        WriteError::Refused(_) => ApiError::forbidden(message),
+        WriteError::NoSuchRoom | WriteError::NoSuchEvent => ApiError::not_found(message),
+        WriteError::Remote(error) => remote(&error),
         WriteError::InviteBlocked(_) => ApiError::new(StatusCode::FORBIDDEN, "M_INVITE_BLOCKED", message),
         WriteError::GuestsForbidden => ApiError::guest_access_forbidden(message),
         WriteError::UnsupportedByVersion(_) | WriteError::UnknownRoomVersion(_) => {
@@ -33,6 +32,29 @@ pub(crate) fn write(error: WriteError) -> ApiError {
         WriteError::Contended => ApiError::unavailable(message),
         WriteError::IdentityServer(error) => identity_server(&error),
         WriteError::Store(error) => error.into(),
+    }
+}
+
+/// Of asking another homeserver. Its own words never reach a client, and of its errcodes only those that say something
+/// about the room (security.md W12).
+pub(crate) fn remote(error: &RemoteError) -> ApiError {
+    let message = error.to_string();
+    let new = |status, errcode| ApiError::new(status, errcode, message.clone());
+    match error {
+        RemoteError::Unreachable => ApiError::not_found(message),
+        RemoteError::BadAnswer => new(StatusCode::BAD_GATEWAY, "M_UNKNOWN"),
+        RemoteError::Refused { errcode, .. } => match errcode.as_str() {
+            "M_NOT_FOUND" => ApiError::not_found(message),
+            "M_INCOMPATIBLE_ROOM_VERSION" => new(StatusCode::BAD_REQUEST, "M_INCOMPATIBLE_ROOM_VERSION"),
+            "M_UNSUPPORTED_ROOM_VERSION" => new(StatusCode::BAD_REQUEST, "M_UNSUPPORTED_ROOM_VERSION"),
+            "M_UNABLE_TO_AUTHORISE_JOIN" => new(StatusCode::BAD_REQUEST, "M_UNABLE_TO_AUTHORISE_JOIN"),
+            "M_UNABLE_TO_GRANT_JOIN" => new(StatusCode::BAD_REQUEST, "M_UNABLE_TO_GRANT_JOIN"),
+            // What we asked was wrong, or too much: not the client's fault.
+            "M_MISSING_PARAM" | "M_INVALID_PARAM" | "M_BAD_JSON" | "M_NOT_JSON" | "M_LIMIT_EXCEEDED" => {
+                new(StatusCode::BAD_GATEWAY, "M_UNKNOWN")
+            }
+            _ => ApiError::forbidden(message),
+        },
     }
 }
 

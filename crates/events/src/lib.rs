@@ -14,6 +14,7 @@ pub mod event;
 pub mod json;
 pub mod redaction;
 pub mod room_version;
+mod signature_needed;
 mod signing_key;
 
 pub use self::{
@@ -23,5 +24,6 @@ pub use self::{
     event::{Event, EventParseError},
     redaction::{redact, redact_event},
     room_version::{RoomVersion, UnknownRoomVersion},
+    signature_needed::SignatureNeeded,
     signing_key::{SigningKey, SigningKeyError},
 };

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{MembershipRequest, append_member, member_event, signed_block::SignedBlock};
 use crate::{
     RoomHead, Rooms,
-    remote_servers::RemoteMembership,
+    remote_servers::RemoteError,
     room_transaction::Beside,
     tables::MEMBERSHIPS,
     write_error::{Attempt, Refusal, WriteError, attempt},
@@ -43,17 +43,7 @@ impl Rooms {
     /// Joins the user to the room; nothing happens when they are in it and say nothing new.
     pub async fn join(&self, user: &UserId, room_id: &RoomId, join: &Join) -> Result<(), WriteError> {
         match attempt(|| self.try_join(user, room_id, join)).await {
-            Err(WriteError::NoSuchRoom) => {
-                let reason = join.request.reason.as_deref();
-                let request = RemoteMembership {
-                    room_id,
-                    user,
-                    via: &join.via,
-                    reason,
-                };
-                self.shared.remote.join(request).await?;
-                Ok(())
-            }
+            Err(WriteError::NoSuchRoom) => Err(RemoteError::Unreachable.into()),
             outcome => outcome.map(|_| ()),
         }
     }

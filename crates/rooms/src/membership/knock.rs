@@ -5,7 +5,7 @@ use ruma::{OwnedEventId, OwnedServerName, RoomId, UserId, events::room::member::
 use super::{MembershipRequest, append_member, stripped_state::stripped_state};
 use crate::{
     RoomHead, Rooms,
-    remote_servers::RemoteMembership,
+    remote_servers::RemoteError,
     room_transaction::Beside,
     write_error::{Attempt, Refusal, WriteError, attempt},
 };
@@ -17,22 +17,10 @@ impl Rooms {
         user: &UserId,
         room_id: &RoomId,
         request: &MembershipRequest,
-        via: &[OwnedServerName],
+        _via: &[OwnedServerName],
     ) -> Result<(), WriteError> {
         match attempt(|| self.try_knock(user, room_id, request)).await {
-            Err(WriteError::NoSuchRoom) => {
-                let reason = request.reason.as_deref();
-                self.shared
-                    .remote
-                    .knock(RemoteMembership {
-                        room_id,
-                        user,
-                        via,
-                        reason,
-                    })
-                    .await?;
-                Ok(())
-            }
+            Err(WriteError::NoSuchRoom) => Err(RemoteError::Unreachable.into()),
             outcome => outcome.map(|_| ()),
         }
     }
