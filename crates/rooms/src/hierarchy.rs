@@ -162,7 +162,7 @@ impl Rooms {
             .store
             .scan(&CURRENT_STATE, &range, Direction::Forward, MAX_CHILDREN)
             .await?;
-        let places: Vec<_> = rows.into_iter().map(|(_, (_, at, _))| at).collect();
+        let places: Vec<_> = rows.into_iter().map(|(_, row)| row.place).collect();
         let events = self.timeline_rows(&room.room_id, &places).await?;
         let mut children: Vec<_> = events
             .iter()

@@ -26,6 +26,7 @@ pub mod redact;
 pub mod relations;
 pub mod remote_servers;
 pub mod report;
+mod room_state;
 mod room_transaction;
 mod room_view;
 mod rooms;
@@ -60,6 +61,7 @@ pub use self::{
     power_levels::PowerLevels,
     read_error::ReadError,
     remote_servers::{NoFederation, RemoteServers},
+    room_state::RoomState,
     room_transaction::Transaction,
     room_view::{AsOf, RoomView},
     rooms::{Rooms, WeakRooms},

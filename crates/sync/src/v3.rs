@@ -315,7 +315,8 @@ impl Reading<'_> {
         if membership.position != at {
             return Ok(());
         }
-        let own = self.sync.rooms().events_at(&membership.room_id, &[at]).await?;
+        let place = membership.place;
+        let own = self.sync.rooms().events_at(&membership.room_id, &[place]).await?;
         let Some(own) = own.into_iter().next() else {
             return Ok(());
         };
