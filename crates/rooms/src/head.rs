@@ -158,15 +158,6 @@ impl RoomHead {
         }
     }
 
-    /// Takes in an event that has been authorised and that follows the extremities which it names: extremities, depth,
-    /// state, members, counts.
-    pub(crate) fn apply(&mut self, event: &Arc<Event>) {
-        self.advance(event);
-        if let Some(state_key) = &event.state_key {
-            self.set_state(&event.kind.to_string(), state_key, Some(event));
-        }
-    }
-
     /// Makes the event one of the ends of the graph. The depth that others say counts for nothing but the next depth.
     pub(crate) fn advance(&mut self, event: &Event) {
         self.extremities.retain(|end| !event.prev_events.contains(end));

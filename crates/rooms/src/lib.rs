@@ -7,6 +7,7 @@ mod erasure;
 mod event_cache;
 pub mod filter;
 mod followed;
+mod graph;
 pub mod head;
 pub mod hierarchy;
 pub mod history_visibility;
@@ -22,6 +23,9 @@ pub mod present;
 mod read_error;
 #[cfg(test)]
 mod read_tests;
+pub mod receive;
+#[cfg(test)]
+mod receive_tests;
 pub mod redact;
 pub mod relations;
 pub mod remote_servers;
@@ -31,6 +35,7 @@ mod room_transaction;
 mod room_view;
 mod rooms;
 pub mod send;
+mod server_acl;
 mod state_reads;
 mod stored;
 pub mod summary;
@@ -60,6 +65,7 @@ pub use self::{
     },
     power_levels::PowerLevels,
     read_error::ReadError,
+    receive::Received,
     remote_servers::{NoFederation, RemoteServers},
     room_state::RoomState,
     room_transaction::Transaction,

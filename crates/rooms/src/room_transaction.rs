@@ -3,7 +3,10 @@
 mod commit;
 mod confirm;
 mod events;
+mod received;
 mod rows;
+
+pub(crate) use self::rows::put_event;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -14,7 +17,7 @@ use gatehouse_events::{
 use gatehouse_store::{Batch, StoreError};
 use ruma::{
     OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId,
-    events::{StateEventType, TimelineEventType},
+    events::StateEventType,
     room_version_rules::EventsReferenceFormatVersion,
 };
 use thiserror::Error;
@@ -133,18 +136,8 @@ impl Rooms {
         let Some(head) = turn.head.as_deref().cloned() else {
             return Ok(None);
         };
-        Ok(Some(RoomTransaction {
-            rooms: self.clone(),
-            slot,
-            turn,
-            before: Some(head.row()),
-            head,
-            batch: Batch::new(),
-            appended: Vec::new(),
-            hashes: HashMap::new(),
-            redacted: Vec::new(),
-            transaction: None,
-        }))
+        let before = Some(head.row());
+        Ok(Some(RoomTransaction::new(self, slot, turn, before, head)))
     }
 
     /// Begins a new room with its create event.
@@ -158,18 +151,8 @@ impl Rooms {
         let (built, slot, turn) = self.free_room(version, chosen, creator, create).await?;
         authorise_by_auth_events(version, &built.event, |_| None)?;
         let room_id = built.event.room_id.clone();
-        let mut transaction = RoomTransaction {
-            rooms: self.clone(),
-            slot,
-            turn,
-            before: None,
-            head: RoomHead::empty(room_id.clone(), version),
-            batch: Batch::new(),
-            appended: Vec::new(),
-            hashes: HashMap::new(),
-            redacted: Vec::new(),
-            transaction: None,
-        };
+        let head = RoomHead::empty(room_id.clone(), version);
+        let mut transaction = RoomTransaction::new(self, slot, turn, None, head);
         let row = RoomRow {
             version: version.name().to_owned(),
         };
@@ -213,6 +196,27 @@ impl Rooms {
 }
 
 impl RoomTransaction {
+    fn new(
+        rooms: &Rooms,
+        slot: Arc<RoomSlot>,
+        turn: OwnedMutexGuard<Tip>,
+        before: Option<HeadRow>,
+        head: RoomHead,
+    ) -> Self {
+        Self {
+            rooms: rooms.clone(),
+            slot,
+            turn,
+            before,
+            head,
+            batch: Batch::new(),
+            appended: Vec::new(),
+            hashes: HashMap::new(),
+            redacted: Vec::new(),
+            transaction: None,
+        }
+    }
+
     /// Whether this client's transaction is on its way to the disk already.
     pub(crate) fn is_under_way(&self, sender: &UserId, transaction: Option<&Transaction>) -> bool {
         transaction.is_some_and(|transaction| self.slot.is_under_way(&transaction.key(sender)))

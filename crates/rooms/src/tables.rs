@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::{
     event_row::{EventRow, Standing},
-    graph_rows::{EventIds, StateBase, StateBeforeRow},
+    graph_rows::{BackwardRow, StateBase, StateBeforeRow},
     invitations::{INVITATIONS, InvitationRow},
     state_rows::{CurrentStateRow, StateChangeRow, StateVersionRow},
 };
@@ -49,11 +49,11 @@ pub(crate) const STATE_HISTORY: Table<(OwnedRoomId, String, String, Position), S
 pub(crate) const STATE_BEFORE: Table<(OwnedRoomId, Position), StateBeforeRow> =
     Table::new("rooms.state_before");
 /// The event at this position follows events that are not here.
-pub(crate) const BACKWARD: Table<(OwnedRoomId, Position), EventIds> = Table::new("rooms.backward");
+pub(crate) const BACKWARD: Table<(OwnedRoomId, Position), BackwardRow> = Table::new("rooms.backward");
 /// The same by the events that are not here.
 pub(crate) const MISSING: Table<(OwnedRoomId, OwnedEventId, Position), ()> = Table::new("rooms.missing");
-/// Redactions that came before what they redact: room, target, redaction.
-pub(crate) const PENDING_REDACTIONS: Table<(OwnedRoomId, OwnedEventId, OwnedEventId), ()> =
+/// Redactions that came before what they redact: room, target, redaction, and 1 when its sender might redact anybody's.
+pub(crate) const PENDING_REDACTIONS: Table<(OwnedRoomId, OwnedEventId, OwnedEventId), (u8,)> =
     Table::new("rooms.pending_redactions");
 /// The membership of a user of this server in each room that they have anything to do with.
 pub(crate) const MEMBERSHIPS: Table<(OwnedUserId, OwnedRoomId), MembershipRow> =

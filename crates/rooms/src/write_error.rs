@@ -7,7 +7,8 @@ use ruma::OwnedUserId;
 use thiserror::Error;
 
 use crate::{
-    identity_servers::IdentityServerError, remote_servers::RemoteError, room_transaction::AppendError,
+    graph::resolution::ResolutionError, identity_servers::IdentityServerError, remote_servers::RemoteError,
+    room_transaction::AppendError,
 };
 
 /// How often an operation is tried when others change the room at the same time. Where two nodes write to one room all
@@ -227,6 +228,15 @@ impl From<AppendError> for WriteError {
             }
             AppendError::Build(error) => Self::BadContent(error.to_string()),
             AppendError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ResolutionError> for WriteError {
+    fn from(error: ResolutionError) -> Self {
+        match error {
+            ResolutionError::Store(error) => error.into(),
+            ResolutionError::Rules(error) => Refusal::Rules(error.to_string()).into(),
         }
     }
 }

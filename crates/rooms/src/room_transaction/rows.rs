@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use gatehouse_events::Event;
-use gatehouse_store::{Position, Topic};
-use ruma::{OwnedUserId, events::room::member::MembershipState};
+use gatehouse_store::{Batch, Position, Topic};
+use ruma::{OwnedUserId, RoomId, events::room::member::MembershipState};
 
 use super::RoomTransaction;
 use crate::{
@@ -17,21 +17,33 @@ use crate::{
     },
 };
 
-impl RoomTransaction {
-    /// Keeps an event at this position, and lets clients find it when they may see it.
-    pub(crate) fn put_event(&mut self, position: Position, row: &EventRow, event: &Event) {
-        let room = self.head.room_id.clone();
-        let event_id = event.event_id.clone();
-        self.batch.put(&TIMELINE, &(room.clone(), position), row);
-        self.batch
-            .put(&EVENT_INDEX, &(event_id.clone(),), &(room.clone(), position));
-        if row.standing.is_shown() {
-            let time = (room, event.origin_server_ts, position);
-            self.batch.put(&TIMESTAMPS, &time, &(event_id,));
-            if row.redacted_by.is_none() {
-                index_relation(&mut self.batch, position, event);
-            }
+/// Keeps an event of a room at a position, and lets clients find it when they may see it.
+pub(crate) fn put_event(
+    batch: &mut Batch,
+    (room_id, position): (&RoomId, Position),
+    row: &EventRow,
+    event: &Event,
+) {
+    let event_id = event.event_id.clone();
+    batch.put(&TIMELINE, &(room_id.to_owned(), position), row);
+    batch.put(
+        &EVENT_INDEX,
+        &(event_id.clone(),),
+        &(room_id.to_owned(), position),
+    );
+    if row.standing.is_shown() {
+        let time = (room_id.to_owned(), event.origin_server_ts, position);
+        batch.put(&TIMESTAMPS, &time, &(event_id,));
+        if row.redacted_by.is_none() {
+            index_relation(batch, position, event);
         }
+    }
+}
+
+impl RoomTransaction {
+    /// As [`put_event`].
+    pub(crate) fn put_event(&mut self, position: Position, row: &EventRow, event: &Event) {
+        put_event(&mut self.batch, (&self.head.room_id, position), row, event);
     }
 
     /// Makes an event what a state key is since a position; `None`: it is nothing any more.

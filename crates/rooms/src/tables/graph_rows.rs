@@ -7,25 +7,42 @@ use gatehouse_store::{
 };
 use ruma::OwnedEventId;
 
-/// Some events.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct EventIds(pub(crate) Vec<OwnedEventId>);
+/// The events before one that are not here, and where they are put when they come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BackwardRow {
+    /// Which events are not here.
+    pub(crate) missing: Vec<OwnedEventId>,
+    /// The first of the positions that were kept free for them.
+    pub(crate) first: Position,
+    /// They go before this position.
+    pub(crate) before: Position,
+}
 
-impl Value for EventIds {
+impl Value for BackwardRow {
     fn encode_value(&self, out: &mut Encoder) {
         out.byte(1);
-        for event_id in &self.0 {
+        self.first.encode_part(out);
+        self.before.encode_part(out);
+        for event_id in &self.missing {
             event_id.encode_part(out);
         }
     }
 
     fn decode_value(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut input = versioned(bytes)?;
-        let mut ids = Vec::new();
+        let (first, before) = (
+            Position::decode_part(&mut input)?,
+            Position::decode_part(&mut input)?,
+        );
+        let mut missing = Vec::new();
         while !input.is_empty() {
-            ids.push(OwnedEventId::decode_part(&mut input)?);
+            missing.push(OwnedEventId::decode_part(&mut input)?);
         }
-        Ok(Self(ids))
+        Ok(Self {
+            missing,
+            first,
+            before,
+        })
     }
 }
 

@@ -1,0 +1,4 @@
+//! Two or three servers in one process: what comes of their rooms when events meet late, twice, or in another order.
+
+mod neighbours;
+mod world;
