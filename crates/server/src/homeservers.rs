@@ -90,11 +90,12 @@ impl Homeservers for AllHomeservers {
         request: &'a SignedRequest,
     ) -> BoxFuture<'a, Result<OwnedServerName, HomeserverError>> {
         Box::pin(async move {
+            let body = request.body.as_ref().map(ToString::to_string);
             let received = ReceivedRequest {
                 method: &request.method,
                 uri: &request.uri,
                 authorization: &request.authorization,
-                body: request.body.as_ref(),
+                body: body.as_deref(),
             };
             let verified = self.federation.verify(received, &[&self.identity_name]).await;
             verified.map_err(|error| match error {
