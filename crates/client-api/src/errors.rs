@@ -19,6 +19,7 @@ pub(crate) fn write(error: WriteError) -> ApiError {
         WriteError::Refused(_) => ApiError::forbidden(message),
         WriteError::NoSuchRoom | WriteError::NoSuchEvent => ApiError::not_found(message),
         WriteError::Remote(error) => remote(&error),
+        WriteError::TargetCannotJoin(_) => bad_request("M_UNSUPPORTED_ROOM_VERSION"),
         WriteError::InviteBlocked(_) => ApiError::new(StatusCode::FORBIDDEN, "M_INVITE_BLOCKED", message),
         WriteError::GuestsForbidden => ApiError::guest_access_forbidden(message),
         WriteError::UnsupportedByVersion(_) | WriteError::UnknownRoomVersion(_) => {
@@ -41,8 +42,7 @@ pub(crate) fn remote(error: &RemoteError) -> ApiError {
     let message = error.to_string();
     let new = |status, errcode| ApiError::new(status, errcode, message.clone());
     match error {
-        RemoteError::Unreachable => ApiError::not_found(message),
-        RemoteError::BadAnswer => new(StatusCode::BAD_GATEWAY, "M_UNKNOWN"),
+        RemoteError::Unreachable | RemoteError::BadAnswer => new(StatusCode::BAD_GATEWAY, "M_UNKNOWN"),
         RemoteError::Refused { errcode, .. } => match errcode.as_str() {
             "M_NOT_FOUND" => ApiError::not_found(message),
             "M_INCOMPATIBLE_ROOM_VERSION" => new(StatusCode::BAD_REQUEST, "M_INCOMPATIBLE_ROOM_VERSION"),

@@ -7,6 +7,7 @@ mod erasure;
 mod event_cache;
 pub mod filter;
 mod followed;
+mod for_servers;
 mod graph;
 pub mod head;
 pub mod hierarchy;
@@ -16,10 +17,13 @@ mod loading;
 pub mod members;
 pub mod membership;
 pub mod messages;
+mod own_events;
 mod past_state;
+pub mod peer_error;
 pub mod power_levels;
 mod power_levels_check;
 pub mod present;
+mod raw_pdus;
 mod read_error;
 #[cfg(test)]
 mod read_tests;
@@ -42,6 +46,7 @@ pub mod summary;
 mod tables;
 mod timeline_walk;
 mod timestamp_to_event;
+mod to_send;
 pub mod token;
 mod turns;
 pub mod upgrade;
@@ -59,10 +64,12 @@ pub use self::{
         MembershipRequest,
         bound_address::{BoundAddress, BoundInvite, BoundOutcome},
         deactivation::DeactivationError,
+        for_peers::{JoinAnswer, PeerInvite, Sent},
         invite_by_address::AddressInvite,
         join::Join,
         signed_block::SignedBlock,
     },
+    peer_error::PeerError,
     power_levels::PowerLevels,
     read_error::ReadError,
     receive::Received,
@@ -73,5 +80,6 @@ pub use self::{
     rooms::{Rooms, WeakRooms},
     stored::{StoredEvent, TimelineRows},
     tables::MemberCounts,
+    to_send::{EventToSend, OutgoingPdu},
     write_error::{Refusal, ThirdPartyRefusal, WriteError},
 };

@@ -52,6 +52,8 @@ pub(crate) struct Accepting {
     pub(crate) stripped_state: Option<String>,
     /// Who sent it.
     pub(crate) origin: Option<OwnedServerName>,
+    /// It was handed to us for all the servers in the room, which hear of it from us.
+    pub(crate) hand_on: bool,
     /// To be committed with it.
     pub(crate) beside: Batch,
 }
@@ -86,7 +88,7 @@ impl Rooms {
         let _one_at_a_time = slot.receiving.lock().await;
         let head = self.head(room_id).await?;
         let Some(head) = head.filter(|head| head.has_server(self.server_name())) else {
-            return Ok(all_dropped(pdus, "this server is not in the room"));
+            return Ok(self.receive_outside(origin, room_id, pdus).await);
         };
         if !self.server_is_allowed(&head, origin).await? {
             return Ok(all_dropped(

@@ -25,9 +25,7 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, RemoteError>>;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RemoteError {
     /// No server that could do it can be reached, or none answered in time.
-    #[error(
-        "none of the servers that are in this room can be reached; check the address and try again later"
-    )]
+    #[error("The other server cannot be reached. Check the address and try again later.")]
     Unreachable,
     /// The server says no (a status of 400 to 499).
     #[error("{}", refusal(.errcode))]

@@ -5,6 +5,8 @@ mod confirm;
 mod events;
 mod received;
 mod rows;
+mod template;
+mod to_send;
 
 pub(crate) use self::rows::put_event;
 
@@ -16,8 +18,7 @@ use gatehouse_events::{
 };
 use gatehouse_store::{Batch, StoreError};
 use ruma::{
-    OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId,
-    events::StateEventType,
+    OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId, events::StateEventType,
     room_version_rules::EventsReferenceFormatVersion,
 };
 use thiserror::Error;
@@ -339,6 +340,7 @@ impl RoomTransaction {
             .as_ref()
             .map(|transaction| (transaction.device_id.clone(), transaction.id.clone()));
         self.put_event(position, &row, &event);
+        self.put_to_send(position, &event);
         if let Some(transaction) = &beside.transaction {
             self.stage_transaction(&event, transaction);
         }

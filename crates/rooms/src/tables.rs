@@ -81,6 +81,9 @@ pub(crate) const THREAD_ACTIVITY: Table<(OwnedRoomId, Position), (OwnedEventId,)
 /// The invitations by address that have been used, and by whom: one invitation, one user, once.
 pub(crate) const USED_INVITE_TOKENS: Table<(OwnedRoomId, String), (OwnedUserId,)> =
     Table::new("rooms.used_invite_tokens");
+/// The events that go to other servers and wait for it: room, a server concerned besides those in the room (or empty),
+/// and the sender's. Taken away by the sending queue.
+pub(crate) const TO_SEND: Table<(Position,), (OwnedRoomId, String, String)> = Table::new("rooms.to_send");
 /// What users reported, for the administrators.
 pub(crate) const REPORTS: Table<(Position,), ReportRow> = Table::new("rooms.reports");
 

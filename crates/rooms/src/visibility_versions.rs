@@ -29,6 +29,19 @@ impl Rooms {
             .store
             .get(&MEMBERSHIPS, &(user.to_owned(), room_id.to_owned()))
             .await?;
+        let mut memberships: Vec<_> = memberships
+            .iter()
+            .filter_map(|(since, event)| match event {
+                Some(event) => Some((*since, event.membership()?)),
+                None => Some((*since, MembershipState::Leave)),
+            })
+            .collect();
+        if let Some(row) = &row
+            && memberships.last().is_none_or(|(since, _)| *since != row.position)
+        {
+            memberships.extend(self.versions_from_outside(user, room_id, row).await?);
+            memberships.sort_by_key(|(since, _)| *since);
+        }
         let first_visibility = match visibilities.first() {
             _ if visibilities.len() >= MAX_VERSIONS => HistoryVisibility::Joined,
             // It came with a join. Of what was before, other servers give us no more than what we may see.
@@ -42,15 +55,23 @@ impl Rooms {
                 .map(|(since, event)| (*since, visibility_in(event.as_ref())))
                 .collect(),
             first_visibility,
-            memberships: memberships
-                .iter()
-                .filter_map(|(since, event)| match event {
-                    Some(event) => Some((*since, event.membership()?)),
-                    None => Some((*since, MembershipState::Leave)),
-                })
-                .collect(),
+            memberships,
             forgotten: row.is_some_and(|row| row.forgotten),
         })
+    }
+
+    /// The values that the room's history visibility has had, as far as they are looked at; where there were more, that it
+    /// was hidden.
+    pub(crate) async fn visibilities(&self, room_id: &RoomId) -> Result<Vec<HistoryVisibility>, StoreError> {
+        let versions = self.versions(room_id, "m.room.history_visibility", "").await?;
+        let mut all: Vec<_> = versions
+            .iter()
+            .map(|(_, event)| visibility_in(event.as_ref()))
+            .collect();
+        if versions.len() >= MAX_VERSIONS {
+            all.push(HistoryVisibility::Joined);
+        }
+        Ok(all)
     }
 
     /// The last versions of a state key, oldest first: since when they hold, and the event.

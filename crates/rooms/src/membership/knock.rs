@@ -2,10 +2,9 @@
 
 use ruma::{OwnedEventId, OwnedServerName, RoomId, UserId, events::room::member::MembershipState};
 
-use super::{MembershipRequest, append_member, stripped_state::stripped_state};
+use super::{MembershipRequest, append_member, residence::Residence, stripped_state::stripped_state};
 use crate::{
     RoomHead, Rooms,
-    remote_servers::RemoteError,
     room_transaction::Beside,
     write_error::{Attempt, Refusal, WriteError, attempt},
 };
@@ -17,12 +16,13 @@ impl Rooms {
         user: &UserId,
         room_id: &RoomId,
         request: &MembershipRequest,
-        _via: &[OwnedServerName],
+        via: &[OwnedServerName],
     ) -> Result<(), WriteError> {
-        match attempt(|| self.try_knock(user, room_id, request)).await {
-            Err(WriteError::NoSuchRoom) => Err(RemoteError::Unreachable.into()),
-            outcome => outcome.map(|_| ()),
-        }
+        let knocked = match self.residence(room_id).await? {
+            Residence::Here(_) => attempt(|| self.try_knock(user, room_id, request)).await,
+            Residence::Elsewhere(_) => self.knock_over_servers(user, room_id, request, via).await,
+        };
+        knocked.map(|_| ())
     }
 
     pub(super) async fn try_knock(
@@ -48,7 +48,7 @@ impl Rooms {
 }
 
 /// Why the user may not knock (authorisation rules, `m.room.member`, membership `knock`).
-fn may_knock(head: &RoomHead, user: &UserId) -> Result<(), WriteError> {
+pub(super) fn may_knock(head: &RoomHead, user: &UserId) -> Result<(), WriteError> {
     let rules = &head.version.rules().authorization;
     match head.membership(user) {
         MembershipState::Ban => return Err(Refusal::Banned.into()),

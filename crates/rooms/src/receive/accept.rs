@@ -184,6 +184,9 @@ impl Rooms {
         };
         put_state_before(&mut transaction, position, Some(before));
         transaction.put_received(position, &row, &event, pdu.reference_hash.clone());
+        if judged.accepting.hand_on {
+            transaction.put_to_send(position, &event);
+        }
         if let Some(kept) = &judged.kept {
             transaction.put_copy(&event.event_id, kept.position);
         }
@@ -208,7 +211,10 @@ impl Rooms {
         let ids: Vec<OwnedEventId> = changes.values().flatten().cloned().collect();
         judged.loaded.load(self, &ids).await?;
         let placed = self.placed(&transaction.head().room_id, &ids).await?;
-        let stripped = &judged.accepting.stripped_state;
+        let stripped = match &judged.accepting.stripped_state {
+            Some(stripped) => Some(stripped.clone()),
+            None => self.shown_with(transaction, event).await?,
+        };
         let mut others: Vec<_> = changes.into_iter().collect();
         // In one order, whatever the order of the map.
         others.sort();

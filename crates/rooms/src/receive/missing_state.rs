@@ -54,11 +54,11 @@ impl Rooms {
             }
             self.keep_raw_outliers(fetching, &raws).await?;
         } else if !missing.is_empty() {
-            let answers = stream::iter(missing.iter().map(|event_id| async move {
+            let answers = stream::iter(missing.into_iter().map(|event_id| async move {
                 let asked = self
                     .shared
                     .remote
-                    .fetch(&fetching.origin, Fetch::Event { event_id });
+                    .fetch(&fetching.origin, Fetch::Event { event_id: &event_id });
                 fetching.ask(asked).await.unwrap_or_default()
             }));
             let raws: Vec<_> = answers.buffered(AT_ONCE).collect::<Vec<_>>().await;

@@ -145,7 +145,7 @@ impl Reading<'_> {
                 let snapshot = self.room_as_of(shown.room(), &shown.sight, *through, membership);
                 Ok(Some(snapshot.await?))
             }
-            View::Pending(_) => self.pending(shown, shown.membership.place).await,
+            View::Pending(at) => self.pending(shown, *at).await,
             View::Own(_) | View::Nothing => Ok(None),
         }
     }
@@ -191,8 +191,9 @@ impl Reading<'_> {
         })
     }
 
-    async fn pending(&self, shown: &Shown, place: Position) -> Result<Option<RoomSnapshot>, SyncError> {
-        let events = self.sync.rooms().events_at(shown.room(), &[place]).await?;
+    async fn pending(&self, shown: &Shown, at: Position) -> Result<Option<RoomSnapshot>, SyncError> {
+        let rooms = self.sync.rooms();
+        let events = rooms.own_events(self.user, shown.room(), &[at]).await?;
         let Some(event) = events.first() else {
             return Ok(None);
         };
