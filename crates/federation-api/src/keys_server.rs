@@ -7,7 +7,10 @@ use serde_json::Value;
 use crate::FederationApi;
 
 pub(crate) fn routes() -> Router<FederationApi> {
-    Router::new().route("/server", get(get_server_key))
+    Router::new()
+        .route("/server", get(get_server_key))
+        // Of old, one key could be asked for. The answer was always all of them.
+        .route("/server/{key_id}", get(get_server_key))
 }
 
 /// `GET /_matrix/key/v2/server`

@@ -31,6 +31,12 @@ pub(crate) fn spawn(tasks: &mut JoinSet<()>, engines: &Engines, stop: &Cancellat
             while let Ok(true) = rooms.forget_old_transactions().await {}
         }
     });
+    let (inbox, stopped) = (engines.inbox.clone(), stop.clone());
+    tasks.spawn(async move {
+        while wait(TRANSACTIONS_EVERY, &stopped).await {
+            while let Ok(true) = inbox.forget_old().await {}
+        }
+    });
     let (rooms, stopped) = (engines.rooms.clone(), stop.clone());
     tasks.spawn(async move {
         loop {

@@ -162,7 +162,10 @@ impl Routers {
                 gatehouse_federation_api::router(FederationApi {
                     http: http.clone(),
                     federation: engines.federation.clone(),
+                    inbox: engines.inbox.clone(),
                     rooms: engines.rooms.clone(),
+                    directory: engines.directory.clone(),
+                    public_rooms: config.federation.public_rooms,
                 })
             }),
             identity: engines.identity.clone().map(|identity| {
