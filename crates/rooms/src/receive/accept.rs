@@ -17,7 +17,10 @@ use crate::{
         loaded::{LoadedEvents, Placed},
     },
     room_transaction::RoomTransaction,
-    tables::{BACKWARD, BackwardRow, EVENT_INDEX, EventRow, MISSING, STATE_BEFORE, Standing, TIMELINE},
+    tables::{
+        BACKWARD, BackwardRow, EVENT_INDEX, EventRow, MISSING, STATE_BEFORE, Standing, StateBeforeRow,
+        TIMELINE,
+    },
     write_error::{Attempt, WriteError, attempt},
 };
 
@@ -132,14 +135,18 @@ impl Rooms {
         let position = transaction.batch.next_position();
         let mut row = EventRow::new(pdu.event.event_id.clone(), pdu.json.clone(), standing);
         row.off_line = true;
-        put_state_before(&mut transaction, position, before);
         let event = Arc::new(pdu.event.clone());
         transaction.put_received(position, &row, &event, pdu.reference_hash.clone());
         if let Some(kept) = &judged.kept {
             transaction.put_copy(&event.event_id, kept.position);
         }
-        let come = HashSet::from([event.event_id.clone()]);
-        fill_gaps(self, &mut transaction.batch, &event.room_id, &come).await?;
+        if let Some(mut before) = before {
+            before.row.get_or_insert_with(|| StateBeforeRow::own(Vec::new()));
+            put_state_before(&mut transaction, position, Some(before));
+            // What it follows is here, so that the graph goes on through it.
+            let come = HashSet::from([event.event_id.clone()]);
+            fill_gaps(self, &mut transaction.batch, &event.room_id, &come).await?;
+        }
         Ok(transaction.commit().await?)
     }
 

@@ -14,7 +14,7 @@ use crate::{
     Rooms,
     remote_servers::RemoteError,
     room_transaction::RoomTransaction,
-    tables::{EVENT_INDEX, EventRow, STATE_BEFORE, Standing, StateBase, StateBeforeRow},
+    tables::{EVENT_INDEX, EventRow, STATE_BEFORE, Standing, StateBeforeRow},
     write_error::{Attempt, Refusal, WriteError, attempt},
 };
 
@@ -193,11 +193,7 @@ fn put_join(transaction: &mut RoomTransaction, join: &Pdu, first: Position) {
     row.off_line = true;
     row.after_gap = !event.prev_events.is_empty();
     let room = transaction.head().room_id.clone();
-    let before = StateBeforeRow {
-        base: StateBase::Own,
-        length: 1,
-        delta: Vec::new(),
-    };
+    let before = StateBeforeRow::own(Vec::new());
     transaction.batch.put(&STATE_BEFORE, &(room, position), &before);
     if row.after_gap {
         put_gap(transaction, (first, position), event.prev_events.clone());

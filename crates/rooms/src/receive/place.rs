@@ -14,7 +14,7 @@ use crate::{
         loaded::{LoadedEvents, Placed},
         resolution::ResolutionError,
     },
-    tables::{MISSING, STATE_BEFORE, Standing, StateBase, StateBeforeRow},
+    tables::{MISSING, STATE_BEFORE, Standing, StateBeforeRow},
 };
 
 /// How many events that count for nothing are looked through between an event and the ends that it follows.
@@ -68,13 +68,13 @@ impl Rooms {
             }
             None => None,
         };
-        let row = row.unwrap_or_else(|| StateBeforeRow {
-            base: StateBase::Own,
-            length: 1,
-            delta: delta
-                .iter()
-                .map(|((kind, state_key), id)| (kind.clone(), state_key.clone(), id.clone()))
-                .collect(),
+        let row = row.unwrap_or_else(|| {
+            let changes = delta.iter();
+            StateBeforeRow::own(
+                changes
+                    .map(|((kind, state_key), id)| (kind.clone(), state_key.clone(), id.clone()))
+                    .collect(),
+            )
         });
         Ok(Some(Before {
             delta,
@@ -82,8 +82,8 @@ impl Rooms {
         }))
     }
 
-    /// The ends of the graph with this event, and how the state after each of the old ones differs from the head's. An event
-    /// that others which are here follow, is none.
+    /// The ends of the graph with this event. One that others which are here follow is none; and it does not take its parents
+    /// from the ends, because the state of those that follow it is another server's word (security.md E17).
     pub(super) async fn ends_with(
         &self,
         head: &RoomHead,

@@ -68,6 +68,17 @@ pub(crate) struct StateBeforeRow {
     pub(crate) delta: Vec<(String, String, Option<OwnedEventId>)>,
 }
 
+impl StateBeforeRow {
+    /// What differs from the room's state just before the event came.
+    pub(crate) fn own(delta: Vec<(String, String, Option<OwnedEventId>)>) -> Self {
+        Self {
+            base: StateBase::Own,
+            length: 1,
+            delta,
+        }
+    }
+}
+
 impl Value for StateBeforeRow {
     fn encode_value(&self, out: &mut Encoder) {
         out.byte(1);
