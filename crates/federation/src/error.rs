@@ -25,7 +25,7 @@ pub enum FederationError {
 
 /// A refusal, in the words of whoever refuses: they may say anything.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{status} {errcode}")]
+#[error("{status}{}{errcode}", if errcode.is_empty() { "" } else { " " })]
 pub struct ServerRefusal {
     /// Its status.
     pub status: u16,

@@ -8,7 +8,7 @@ use gatehouse_store::Store;
 use ruma::{OwnedServerName, ServerName};
 use tokio::sync::Semaphore;
 
-use crate::{config::FederationConfig, discovery::Discovered, known_keys::KeyRing};
+use crate::{config::FederationConfig, discovery::Discovered, known_keys::KeyRing, sending::Sending};
 
 /// Requests under way to other servers at once, besides what the queue sends: sockets are not endless, and a slow server
 /// holds one for a minute.
@@ -31,6 +31,7 @@ struct Inner {
     discovered: Discovered,
     keys: KeyRing,
     requests: Arc<Semaphore>,
+    sending: Sending,
 }
 
 impl Federation {
@@ -54,6 +55,7 @@ impl Federation {
                 discovered: Discovered::new(),
                 keys: KeyRing::new(),
                 requests: Arc::new(Semaphore::new(REQUESTS_AT_ONCE)),
+                sending: Sending::new(),
             }),
         }
     }
@@ -100,6 +102,10 @@ impl Federation {
 
     pub(crate) fn key_ring(&self) -> &KeyRing {
         &self.inner.keys
+    }
+
+    pub(crate) fn sending(&self) -> &Sending {
+        &self.inner.sending
     }
 
     pub(crate) fn requests(&self) -> &Arc<Semaphore> {

@@ -26,6 +26,7 @@ mod random;
 mod remote_directories;
 mod remote_servers;
 pub mod requests;
+pub mod sending;
 mod signed;
 mod tables;
 pub mod x_matrix;
@@ -36,5 +37,6 @@ pub use self::{
     federation::Federation,
     inbox::{Inbox, InboxError, ReceivedTransaction},
     notary::KeyQuery,
+    sending::{Destination, DestinationRoom, SendingCounts},
     x_matrix::{ReceivedRequest, XMatrix},
 };

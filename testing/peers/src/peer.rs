@@ -1,6 +1,6 @@
 //! A server that answers as its script says.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use rustls::ServerConfig;
 use serde_json::Value;
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::Notify,
     task::AbortHandle,
 };
 use tokio_rustls::TlsAcceptor;
@@ -99,10 +100,20 @@ type Script = Arc<dyn Fn(&Received) -> Reply + Send + Sync>;
 /// A server on loopback. It stops when dropped.
 pub struct Peer {
     address: SocketAddr,
-    received: Arc<Mutex<Vec<Received>>>,
+    received: Arc<Log>,
     connections: Arc<Mutex<usize>>,
     listening: AbortHandle,
 }
+
+/// What came, and who is told.
+#[derive(Default)]
+struct Log {
+    entries: Mutex<Vec<Received>>,
+    came: Notify,
+}
+
+/// How long a test waits for what has to come.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Peer {
     /// One with this TLS and script, on a free port.
@@ -121,7 +132,7 @@ impl Peer {
     ) -> Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let received = Arc::new(Mutex::new(Vec::new()));
+        let received = Arc::new(Log::default());
         let connections = Arc::new(Mutex::new(0));
         let shared = (Arc::new(script) as Script, Arc::clone(&received));
         let counted = Arc::clone(&connections);
@@ -152,12 +163,29 @@ impl Peer {
 
     /// What it was asked so far.
     pub fn received(&self) -> Vec<Received> {
-        self.received.lock().clone()
+        self.received.entries.lock().clone()
+    }
+
+    /// Waits until what it was asked is as it should be, and gives all of it.
+    pub async fn until(&self, is_so: impl Fn(&[Received]) -> bool) -> Result<Vec<Received>> {
+        let waiting = async {
+            loop {
+                let came = self.received.came.notified();
+                let received = self.received();
+                if is_so(&received) {
+                    return received;
+                }
+                came.await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        waited.map_err(|_| anyhow::anyhow!("it came to no more than {:?}", self.uris()))
     }
 
     /// The paths and queries that it was asked for so far.
     pub fn uris(&self) -> Vec<String> {
         self.received
+            .entries
             .lock()
             .iter()
             .map(|received| received.uri.clone())
@@ -176,7 +204,7 @@ impl Drop for Peer {
     }
 }
 
-async fn serve(socket: TcpStream, acceptor: TlsAcceptor, shared: (Script, Arc<Mutex<Vec<Received>>>)) {
+async fn serve(socket: TcpStream, acceptor: TlsAcceptor, shared: (Script, Arc<Log>)) {
     let Ok(stream) = acceptor.accept(socket).await else {
         return;
     };
@@ -191,7 +219,7 @@ async fn serve(socket: TcpStream, acceptor: TlsAcceptor, shared: (Script, Arc<Mu
 async fn answer(
     request: Request<Incoming>,
     tls_name: Option<String>,
-    (script, received): (Script, Arc<Mutex<Vec<Received>>>),
+    (script, received): (Script, Arc<Log>),
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let request = Received {
@@ -209,7 +237,8 @@ async fn answer(
         tls_name,
     };
     let reply = script(&request);
-    received.lock().push(request);
+    received.entries.lock().push(request);
+    received.came.notify_waiters();
     if reply.silent {
         std::future::pending::<()>().await;
     }

@@ -5,4 +5,6 @@ mod house;
 mod keys;
 mod notaries;
 mod questions;
+mod sending;
+mod town;
 mod whereabouts;
