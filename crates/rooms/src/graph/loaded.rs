@@ -141,13 +141,13 @@ impl LoadedEvents {
         rooms: &Rooms,
         ids: impl IntoIterator<Item = &OwnedEventId>,
     ) -> Result<(), StoreError> {
-        let roots: Vec<OwnedEventId> = ids.into_iter().cloned().collect();
-        self.load(rooms, &roots).await?;
-        // Of roots that had been read before, the chains may not have been.
-        let mut level: Vec<_> = roots.iter().filter_map(|id| self.get(id)).collect();
-        let mut walked: HashSet<OwnedEventId> = roots.into_iter().collect();
+        let of: Vec<OwnedEventId> = ids.into_iter().cloned().collect();
+        self.load(rooms, &of).await?;
+        // Of those that had been read before, the chains may not have been.
+        let mut level: Vec<_> = of.iter().filter_map(|id| self.get(id)).collect();
+        let mut seen: HashSet<OwnedEventId> = of.into_iter().collect();
         while !level.is_empty() {
-            if walked.len() > MAX_CHAIN {
+            if seen.len() > MAX_CHAIN {
                 return Err(StoreError::Unavailable(
                     "the auth chains of the room are too long".to_owned(),
                 ));
@@ -155,7 +155,7 @@ impl LoadedEvents {
             let cited: HashSet<_> = level
                 .iter()
                 .flat_map(|event| event.auth_events.iter().cloned())
-                .filter(|id| walked.insert(id.clone()))
+                .filter(|id| seen.insert(id.clone()))
                 .collect();
             self.load(rooms, &cited).await?;
             level = cited.iter().filter_map(|id| self.get(id)).collect();

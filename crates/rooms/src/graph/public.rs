@@ -36,28 +36,6 @@ impl Rooms {
         }
     }
 
-    /// The state just after an event of the room; `None` as for [`Self::state_before_event`].
-    pub(crate) async fn state_after_event(
-        &self,
-        room_id: &RoomId,
-        event_id: &EventId,
-    ) -> Result<Option<RoomState>, StoreError> {
-        let Some(head) = self.head(room_id).await? else {
-            return Ok(None);
-        };
-        let Some(placed) = self
-            .placed(room_id, &[event_id.to_owned()])
-            .await?
-            .remove(event_id)
-        else {
-            return Ok(None);
-        };
-        match self.delta_after(&head, &placed).await? {
-            Some(delta) => self.whole_state(&head, delta).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
     async fn whole_state(&self, head: &RoomHead, delta: Delta) -> Result<RoomState, StoreError> {
         let mut state = head.room_state();
         let mut members = Vec::new();

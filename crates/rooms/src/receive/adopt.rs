@@ -71,7 +71,7 @@ impl Rooms {
         let places = self.places_of(room_id, handed).await?;
         let first = transaction.batch.reserve_positions(FREE_AT_JOIN);
         let state = put_state(&mut transaction, handed, places);
-        self.drop_old_state(&mut transaction, &state);
+        drop_old_state(&mut transaction, &state);
         put_join(&mut transaction, handed.join, first);
         transaction.commit().await?;
         Ok(())
@@ -122,26 +122,26 @@ impl Rooms {
             .map(|(id, placed)| (id, (placed.position, placed.row.standing)))
             .collect())
     }
+}
 
-    /// What the room's state had before and has no more.
-    fn drop_old_state(&self, transaction: &mut RoomTransaction, state: &HashSet<(String, String)>) {
-        let head = transaction.head();
-        let members = head
-            .members
-            .keys()
-            .map(|user| ("m.room.member".to_owned(), user.to_string()));
-        let mut gone: Vec<(String, String)> = head
-            .state
-            .keys()
-            .cloned()
-            .chain(members)
-            .filter(|key| !state.contains(key))
-            .collect();
-        gone.sort();
-        for key in gone {
-            let since = transaction.batch.next_position();
-            transaction.put_change(since, key, None, None);
-        }
+/// Takes out what the room's state had before and has no more.
+fn drop_old_state(transaction: &mut RoomTransaction, state: &HashSet<(String, String)>) {
+    let head = transaction.head();
+    let members = head
+        .members
+        .keys()
+        .map(|user| ("m.room.member".to_owned(), user.to_string()));
+    let mut gone: Vec<(String, String)> = head
+        .state
+        .keys()
+        .cloned()
+        .chain(members)
+        .filter(|key| !state.contains(key))
+        .collect();
+    gone.sort();
+    for key in gone {
+        let since = transaction.batch.next_position();
+        transaction.put_change(since, key, None, None);
     }
 }
 

@@ -18,10 +18,10 @@ async fn what_follows_all_that_is_here_stands_on_the_line() {
         let world = World::new(version, 2).await;
         let said = world.act(1, &admin(1), message("hi")).await.unwrap();
         assert_eq!(world.tell(1, 0, &said).await, Received::Accepted);
-        assert_eq!(world.head(0).await.extremities, [said.clone()]);
+        world.assert_one_end(0, &said).await;
         assert_eq!(world.tell(1, 0, &said).await, Received::AlreadyHere);
         let placed = world.servers[0]
-            .placed(&world.room, &[said.clone()])
+            .placed(&world.room, std::slice::from_ref(&said))
             .await
             .unwrap();
         assert!(placed[&said].row.is_on_line(), "{version}");
@@ -49,7 +49,7 @@ async fn two_servers_that_set_the_same_state_at_once_agree() {
         let tie = world.act(0, &admin(0), message("tie")).await.unwrap();
         assert_eq!(world.tell(0, 1, &tie).await, Received::Accepted);
         for server in 0..2 {
-            assert_eq!(world.head(server).await.extremities, [tie.clone()], "{version}");
+            world.assert_one_end(server, &tie).await;
         }
         world.assert_same_state(version).await;
     }
@@ -74,7 +74,7 @@ async fn events_of_one_branch_come_in_any_order() {
             "{outcome:?}"
         );
     }
-    assert_eq!(world.head(0).await.extremities, [said[5].clone()]);
+    world.assert_one_end(0, &said[5]).await;
     for event_id in &said {
         assert_eq!(world.standing(0, event_id).await, Some(Standing::Accepted));
     }
@@ -112,11 +112,7 @@ async fn e32_what_follows_a_soft_failed_event_is_taken_in() {
     let there = world.act(1, &admin(1), topic("I was here")).await.unwrap();
     assert_eq!(world.tell(1, 2, &there).await, Received::Accepted);
     assert_eq!(world.tell(1, 0, &there).await, Received::SoftFailed);
-    assert_eq!(
-        world.head(0).await.extremities,
-        [ban.clone()],
-        "it is no end of the graph"
-    );
+    world.assert_one_end(0, &ban).await;
     let own = world.act(0, &admin(0), message("we go on")).await.unwrap();
     let ids = [own.clone()];
     let placed = world.servers[0].placed(&world.room, &ids).await.unwrap();
@@ -159,7 +155,7 @@ fn random_event(world: &World, server: usize, dice: &mut Dice) -> (ruma::OwnedUs
         8 => new_event(
             "m.room.name",
             Some(""),
-            json!({ "name": dice.roll(1_000).to_string() }),
+            &json!({ "name": dice.roll(1_000).to_string() }),
         ),
         9 => {
             let levels_of: Vec<_> = (1..world.servers.len())
@@ -169,7 +165,7 @@ fn random_event(world: &World, server: usize, dice: &mut Dice) -> (ruma::OwnedUs
         }
         10 => {
             let rule = ["public", "invite"][dice.roll(2)];
-            new_event("m.room.join_rules", Some(""), json!({ "join_rule": rule }))
+            new_event("m.room.join_rules", Some(""), &json!({ "join_rule": rule }))
         }
         _ => message(&dice.roll(1_000).to_string()),
     };
@@ -192,7 +188,8 @@ async fn deliver(world: &World, to: usize, mail: &mut Mail, dice: &mut Dice) {
     assert!(!matches!(outcome, Received::Dropped(_)), "{outcome:?}");
 }
 
-/// Everything that was sent arrives, and then each server's admin ties together what their server has.
+/// Everything that was sent arrives, and then somebody whom everybody accepts ties together what each server has: what one
+/// server has soft-failed and another not, comes to all in this way.
 async fn settle(world: &World, mail: &mut Mail, dice: &mut Dice) {
     let servers = world.servers.len();
     for to in 0..servers {
@@ -202,11 +199,12 @@ async fn settle(world: &World, mail: &mut Mail, dice: &mut Dice) {
     }
     for _ in 0..2 {
         for from in 0..servers {
-            let Some(tie) = world.act(from, &admin(from), message("tie")).await else {
-                continue;
-            };
+            let tie = world
+                .act(from, &user("watcher", from), message("tie"))
+                .await
+                .unwrap();
             for to in (0..servers).filter(|to| *to != from) {
-                world.tell(from, to, &tie).await;
+                assert_eq!(world.tell(from, to, &tie).await, Received::Accepted);
             }
         }
     }
@@ -252,6 +250,12 @@ async fn live_through(version: &str, servers: usize, seed: u64, steps: usize) {
     let place = format!("version {version}, {servers} servers, seed {seed}, {steps} steps");
     world.assert_same_state(&place).await;
     for server in 0..servers {
+        let ends = &world.head(server).await.extremities;
+        assert_eq!(
+            ends,
+            &world.head(0).await.extremities,
+            "{place}: ends at {server}"
+        );
         assert_kept(&world, server, &place).await;
     }
 }
@@ -265,13 +269,13 @@ async fn assert_kept(world: &World, server: usize, place: &str) {
         ids.sort();
         ids
     };
-    let kept = rooms
+    let in_store = rooms
         .state_at(&world.room, gatehouse_store::Position::MAX)
         .await
         .unwrap();
-    let mut held: Vec<OwnedEventId> = head.room_state().event_ids().cloned().collect();
-    held.sort();
-    assert_eq!(ids(kept), held, "{place}: kept state at {server}");
+    let mut expected: Vec<OwnedEventId> = head.room_state().event_ids().cloned().collect();
+    expected.sort();
+    assert_eq!(ids(in_store), expected, "{place}: kept state at {server}");
     rooms.shared.turns.slot(&world.room).distrust();
     let anew = world.head(server).await;
     assert_eq!(anew.row(), head.row(), "{place}: {server}");
@@ -306,7 +310,7 @@ fn seeds() -> std::ops::Range<u64> {
 
 #[tokio::test]
 async fn t27_servers_agree_whatever_the_order_in_which_events_meet() {
-    for (number, version) in VERSIONS.into_iter().enumerate() {
+    for (number, version) in ["1"].into_iter().chain(VERSIONS).enumerate() {
         for seed in seeds() {
             live_through(version, 2 + number % 2, seed * 7_919 + 1, 60).await;
         }
@@ -331,7 +335,7 @@ async fn x19_a_graph_with_many_ends_is_tied_together_and_bounded() {
     assert_eq!((accepted, ends), (50, 50));
     let own = world.act(0, &admin(0), message("tie")).await.unwrap();
     let placed = world.servers[0]
-        .placed(&world.room, &[own.clone()])
+        .placed(&world.room, std::slice::from_ref(&own))
         .await
         .unwrap();
     let pdu: serde_json::Value = serde_json::from_str(&placed[&own].row.pdu).unwrap();

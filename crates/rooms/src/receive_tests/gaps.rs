@@ -66,7 +66,7 @@ async fn x18_missing_events_are_fetched_a_few_at_a_time_and_come_in_order() {
         assert_eq!(world.tell(1, 0, last).await, Received::Accepted);
         let seen = history(&world, 0).await;
         assert_eq!(seen[seen.len() - 45..], said, "{version}");
-        assert_eq!(world.head(0).await.extremities, [last.clone()]);
+        world.assert_one_end(0, last).await;
         assert_eq!(before.len(), 44);
         assert!(gap_before(&world, 0, last).await.is_none());
     }
@@ -94,7 +94,7 @@ async fn an_event_after_a_gap_comes_with_the_state_before_it() {
         );
         assert_eq!(world.standing(0, &unseen).await, Some(Standing::Outlier));
         let (position, missing) = gap_before(&world, 0, &last).await.unwrap();
-        assert_eq!(missing, [between.clone()]);
+        assert_eq!(missing.as_slice(), std::slice::from_ref(&between));
         // Its own server goes on from there.
         let next = world.act(1, &admin(1), message("next")).await.unwrap();
         assert_eq!(world.tell(1, 0, &next).await, Received::Accepted);
@@ -136,7 +136,7 @@ async fn what_was_missing_and_comes_later_is_no_new_end_of_the_graph() {
     let own = world.act(0, &admin(0), message("tie")).await.unwrap();
     assert_eq!(world.tell(0, 1, &own).await, Received::Accepted);
     for server in 0..2 {
-        assert_eq!(world.head(server).await.extremities, [own.clone()]);
+        world.assert_one_end(server, &own).await;
     }
     world.assert_same_state("after all of it came").await;
 }
@@ -171,6 +171,49 @@ async fn history_before_a_join_is_put_before_it() {
         assert_eq!(put, before, "{version}");
         assert_eq!(history(&world, 1).await, there, "{version}");
         world.assert_same_state(version).await;
+    }
+}
+
+/// Whoever pages back gets what was before the join, though it was not here.
+#[tokio::test]
+async fn paging_back_fetches_the_history_before_a_join() {
+    for version in ["2", "12"] {
+        let world = World::new(version, 1).await;
+        for number in 0..250 {
+            world
+                .act(0, &admin(0), message(&number.to_string()))
+                .await
+                .unwrap();
+        }
+        let world = world.with_another_server().await;
+        let there = history(&world, 0).await;
+        let mut seen = Vec::new();
+        let mut from = None;
+        for _ in 0..100 {
+            let query = crate::messages::MessagesQuery {
+                from,
+                to: None,
+                direction: Direction::Backward,
+                limit: Some(40),
+                filter: crate::filter::RoomEventFilter::default(),
+            };
+            let viewer = crate::present::Viewer {
+                user: &admin(1),
+                device: None,
+            };
+            let page = world.servers[1]
+                .messages(viewer, &world.room, &query)
+                .await
+                .unwrap();
+            seen.extend(page.chunk.iter().map(|event| event.event.event_id.clone()));
+            from = page.end;
+            if from.is_none() {
+                break;
+            }
+        }
+        seen.reverse();
+        assert_eq!(seen, there, "{version}");
+        assert_eq!(history(&world, 1).await, there, "{version}");
     }
 }
 
@@ -213,7 +256,7 @@ async fn a_room_that_one_comes_back_to_has_the_state_of_now() {
         world.assert_same_state(version).await;
         let head = world.head(1).await;
         assert_eq!(head.state_event_id("m.room.topic", ""), Some(&new));
-        assert_eq!(head.extremities, [join.event.event_id.clone()]);
+        world.assert_one_end(1, &join.event.event_id).await;
         assert!(head.is_joined(&admin(1)));
         let seen = history(&world, 1).await;
         assert_eq!(

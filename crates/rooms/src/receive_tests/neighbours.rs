@@ -139,13 +139,12 @@ impl Neighbours {
     ) -> Result<FetchedStateIds, RemoteError> {
         let rooms = self.server(server)?;
         let lie = self.lies.lock().get(at).cloned();
-        let state = match lie {
-            Some(state) => state,
-            None => {
-                let state = rooms.state_before_event(room_id, at).await.unwrap();
-                let state = state.ok_or(RemoteError::BadAnswer)?;
-                state.event_ids().cloned().collect()
-            }
+        let state = if let Some(state) = lie {
+            state
+        } else {
+            let state = rooms.state_before_event(room_id, at).await.unwrap();
+            let state = state.ok_or(RemoteError::BadAnswer)?;
+            state.event_ids().cloned().collect()
         };
         let chain = rooms.auth_chain(room_id, &state).await.unwrap();
         Ok(FetchedStateIds {

@@ -58,7 +58,7 @@ pub(super) fn admin(server: usize) -> OwnedUserId {
     user("admin", server)
 }
 
-pub(super) fn new_event(kind: &str, state_key: Option<&str>, content: Value) -> NewEvent {
+pub(super) fn new_event(kind: &str, state_key: Option<&str>, content: &Value) -> NewEvent {
     NewEvent {
         kind: kind.into(),
         state_key: state_key.map(str::to_owned),
@@ -71,16 +71,16 @@ pub(super) fn member(target: &UserId, membership: &str) -> NewEvent {
     new_event(
         "m.room.member",
         Some(target.as_str()),
-        json!({ "membership": membership }),
+        &json!({ "membership": membership }),
     )
 }
 
 pub(super) fn message(text: &str) -> NewEvent {
-    new_event("m.room.message", None, json!({ "body": text }))
+    new_event("m.room.message", None, &json!({ "body": text }))
 }
 
 pub(super) fn topic(text: &str) -> NewEvent {
-    new_event("m.room.topic", Some(""), json!({ "topic": text }))
+    new_event("m.room.topic", Some(""), &json!({ "topic": text }))
 }
 
 /// Power levels in which these users have these levels besides the first server's.
@@ -92,7 +92,7 @@ pub(super) fn levels(version: RoomVersion, users: &[(OwnedUserId, i64)]) -> NewE
     for (user, level) in users {
         levels.insert(user.to_string(), json!(level));
     }
-    new_event("m.room.power_levels", Some(""), json!({ "users": levels }))
+    new_event("m.room.power_levels", Some(""), &json!({ "users": levels }))
 }
 
 impl World {
@@ -118,6 +118,14 @@ impl World {
             world.join(number).await;
         }
         world
+    }
+
+    /// With one server more, whose admin joins.
+    pub(super) async fn with_another_server(mut self) -> Self {
+        let number = self.servers.len();
+        self.servers.push(server(number, &self.neighbours, &self.clock));
+        self.join(number).await;
+        self
     }
 
     /// Joins the server's admin over the first server, and tells the others.
@@ -264,6 +272,12 @@ impl World {
             .receive(&server_name(from), &self.room, std::slice::from_ref(pdu))
             .await;
         received.unwrap().remove(0).1
+    }
+
+    /// Nothing but this event is an end of a server's graph.
+    pub(super) async fn assert_one_end(&self, server: usize, event_id: &OwnedEventId) {
+        let ends = &self.head(server).await.extremities;
+        assert_eq!(ends.as_slice(), std::slice::from_ref(event_id), "at {server}");
     }
 
     pub(super) async fn standing(&self, server: usize, event_id: &EventId) -> Option<Standing> {

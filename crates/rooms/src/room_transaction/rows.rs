@@ -93,7 +93,7 @@ impl RoomTransaction {
                 forgotten: false,
                 stripped_state: stripped_state.unwrap_or_default(),
             };
-            self.put_membership(user, row);
+            self.put_membership(user, &row);
         }
         let change = StateChangeRow {
             kind,
@@ -105,7 +105,7 @@ impl RoomTransaction {
     }
 
     /// Tells those who follow one of our users.
-    fn put_membership(&mut self, user: OwnedUserId, row: MembershipRow) {
+    fn put_membership(&mut self, user: OwnedUserId, row: &MembershipRow) {
         if !self.rooms.is_local(&user) {
             return;
         }
@@ -118,7 +118,7 @@ impl RoomTransaction {
         };
         self.batch
             .put(&MEMBERSHIP_CHANGES, &(user.clone(), row.position), &change);
-        self.batch.put(&MEMBERSHIPS, &(user.clone(), room), &row);
+        self.batch.put(&MEMBERSHIPS, &(user.clone(), room), row);
         self.batch.touch(Topic::User(user));
     }
 }
