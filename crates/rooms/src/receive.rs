@@ -2,10 +2,11 @@
 //!
 //! [`check`] looks at an event alone: its form, signatures and hash. [`missing`] gets what it builds on. [`accept`] asks the
 //! rules, by its auth events, by the state before it and by the room's state now, and puts it into the graph. [`adopt`]
-//! takes in a whole room, [`history`] what was before it, and [`outliers`] what is kept only for others.
+//! takes in a whole room, [`backfill`] and [`history`] what was before it, and [`outliers`] what is kept only for others.
 
 pub(crate) mod accept;
 mod adopt;
+mod backfill;
 mod check;
 mod history;
 mod judge;
@@ -19,12 +20,11 @@ mod redactions;
 
 use std::collections::HashMap;
 
-use gatehouse_events::Pdu;
+use gatehouse_events::{Pdu, RoomVersion};
 use gatehouse_store::{Batch, StoreError};
 use ruma::{OwnedEventId, OwnedServerName, RoomId, ServerName};
 use serde_json::value::RawValue;
 
-pub(crate) use self::check::PduRefusal;
 use self::missing::Fetching;
 use crate::{Rooms, WriteError, graph::delta::Delta, tables::Standing};
 
@@ -91,10 +91,8 @@ impl Rooms {
             return Ok(self.receive_outside(origin, room_id, pdus).await);
         };
         if !self.server_is_allowed(&head, origin).await? {
-            return Ok(all_dropped(
-                pdus,
-                "the room's server ACL denies the sending server",
-            ));
+            let reason = "the room's server ACL denies the sending server";
+            return Ok(all_dropped(pdus, room_id, head.version, reason));
         }
         let version = head.version;
         let mut outcomes = Vec::with_capacity(pdus.len());
@@ -137,8 +135,14 @@ impl Rooms {
     }
 }
 
-fn all_dropped(pdus: &[Box<RawValue>], reason: &str) -> Vec<(Option<OwnedEventId>, Received)> {
+fn all_dropped(
+    pdus: &[Box<RawValue>],
+    room_id: &RoomId,
+    version: RoomVersion,
+    reason: &str,
+) -> Vec<(Option<OwnedEventId>, Received)> {
+    let id = |raw: &RawValue| Some(Pdu::parse(raw.get(), room_id, version).ok()?.event.event_id);
     pdus.iter()
-        .map(|_| (None, Received::Dropped(reason.to_owned())))
+        .map(|raw| (id(raw), Received::Dropped(reason.to_owned())))
         .collect()
 }
