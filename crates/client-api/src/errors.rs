@@ -3,6 +3,7 @@
 
 use gatehouse_accounts::Unavailable;
 use gatehouse_directory::{AliasError, CanonicalAliasError, InvalidAlias, PublicationError};
+use gatehouse_federation::FederationError;
 use gatehouse_http::ApiError;
 use gatehouse_identity_client::IdentityClientError;
 use gatehouse_rooms::{
@@ -193,5 +194,26 @@ pub(crate) fn sync(error: SyncError) -> ApiError {
             Unavailable::Contended | Unavailable::Randomness => ApiError::unavailable(message),
         },
         SyncError::Store(error) => error.into(),
+    }
+}
+
+/// Of a question to another server. What it said of our signature or of itself is nothing for a client (security.md W12).
+pub(crate) fn federation(error: &FederationError) -> ApiError {
+    let refused = match error {
+        FederationError::Refused(refusal) => refusal.status,
+        FederationError::Disabled
+        | FederationError::NotAllowed
+        | FederationError::Unreachable(_)
+        | FederationError::BadAnswer => 502,
+    };
+    match refused {
+        404 => ApiError::not_found("The other server knows no such thing."),
+        403 => ApiError::forbidden("The other server does not show this to others."),
+        _ => ApiError::new(
+            StatusCode::BAD_GATEWAY,
+            "M_UNKNOWN",
+            "The other server cannot be reached, or gave an answer that cannot be used. Try again later."
+                .to_owned(),
+        ),
     }
 }

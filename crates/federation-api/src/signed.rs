@@ -70,6 +70,8 @@ impl<const MAX: usize> FromRequest<FederationApi> for Signed<MAX> {
                 return Err(unauthorized(&error));
             }
         };
+        // Whoever asks is there: what waits for them goes out now.
+        api.federation.heard_from(&origin).await;
         limits.check(Limit::Federation, origin.as_str())?;
         Ok(Self { origin, body })
     }

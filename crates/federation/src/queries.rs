@@ -15,6 +15,12 @@ use crate::{
 /// Servers in the answer about an alias that are looked at.
 const MAX_SERVERS: usize = 100;
 
+/// Of a profile, which has 64 KiB at most (client-server API, "Profiles").
+const PROFILE: Bounds = Bounds {
+    max_bytes: 72 << 10,
+    ..Bounds::QUESTION
+};
+
 /// What another server answers about an alias of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteAlias {
@@ -68,8 +74,14 @@ impl Federation {
         let field = field.map(|field| ("field", field.to_owned()));
         let query = [("user_id", user.to_string())].into_iter().chain(field);
         let path = with_query(path("v1", &["query", "profile"]), query);
-        let request = SignedRequest::get(user.server_name(), path, Bounds::QUESTION);
-        self.ask_object(request).await
+        let request = SignedRequest::get(user.server_name(), path, PROFILE);
+        let mut fields = self.ask_object(request).await?;
+        // What is of the wrong type counts as absent, and so does `null` (D08).
+        fields.retain(|name, value| match name.as_str() {
+            "displayname" | "avatar_url" => value.is_string(),
+            _ => !value.is_null(),
+        });
+        Ok(fields)
     }
 
     /// The rooms that a server publishes (`GET` and `POST /publicRooms`), as it describes them.

@@ -50,8 +50,10 @@ pub(crate) fn spawn(tasks: &mut JoinSet<()>, engines: &Engines, stop: &Cancellat
     });
 }
 
-/// Starts what sends mail, tells homeservers of bound addresses and undoes bindings.
+/// Starts what sends events to other servers and mail, tells homeservers of bound addresses and undoes bindings.
 pub(crate) fn spawn_messengers(tasks: &mut JoinSet<()>, engines: &Engines, stop: &CancellationToken) {
+    let (federation, rooms, stopped) = (engines.federation.clone(), engines.rooms.clone(), stop.clone());
+    tasks.spawn(async move { federation.run_sending(rooms, stopped).await });
     let (outbox, stopped) = (engines.outbox.clone(), stop.clone());
     tasks.spawn(async move { outbox.run(stopped).await });
     let (client, stopped) = (engines.identity_client.clone(), stop.clone());

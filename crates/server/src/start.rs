@@ -144,12 +144,15 @@ impl Routers {
             rooms: engines.rooms.clone(),
             directory: engines.directory.clone(),
             sync: sync.clone(),
+            federation: engines.federation.clone(),
             identity_client: engines.identity_client.clone(),
             config: Arc::new(client_config(config)?),
         };
+        gatehouse_admin_api::register_federation(&http.metrics, engines.federation.clone());
         let admin = AdminApi {
             http: http.clone(),
             accounts: engines.accounts.clone(),
+            federation: engines.federation.clone(),
             rooms: engines.rooms.clone(),
         };
         Ok(Self {

@@ -13,6 +13,9 @@ use crate::{
 /// Rows that are counted of what waits for one server; more is as much.
 const MAX_COUNTED: usize = 10_000;
 
+/// Servers that are listed. There are fewer in the world.
+const MAX_DESTINATIONS: usize = 100_000;
+
 /// How it stands with a server that we have sent to, or tried to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
@@ -46,25 +49,23 @@ pub struct DestinationRoom {
 }
 
 impl Federation {
-    /// The servers after one, in the order of their names.
+    /// Servers in the order of their names, from the so-many-th on, and how many there are.
     pub async fn destinations(
         &self,
-        after: Option<&ServerName>,
+        from: usize,
         limit: usize,
-    ) -> Result<Vec<Destination>, StoreError> {
-        let range = match after {
-            Some(server) => Range::all().after(&(server.to_owned(),)),
-            None => Range::all(),
-        };
+    ) -> Result<(Vec<Destination>, usize), StoreError> {
+        let all = Range::all();
         let rows = self
             .store()
-            .scan(&DESTINATIONS, &range, Direction::Forward, limit)
+            .scan(&DESTINATIONS, &all, Direction::Forward, MAX_DESTINATIONS)
             .await?;
-        let mut destinations = Vec::with_capacity(rows.len());
-        for ((server,), row) in rows {
+        let total = rows.len();
+        let mut destinations = Vec::new();
+        for ((server,), row) in rows.into_iter().skip(from).take(limit) {
             destinations.push(self.described(server, row).await?);
         }
-        Ok(destinations)
+        Ok((destinations, total))
     }
 
     /// One of them.

@@ -161,9 +161,10 @@ async fn a_sign_of_life_ends_the_pause() {
     let destination = town
         .house
         .federation
-        .destinations(None, 10)
+        .destinations(0, 10)
         .await
         .unwrap()
+        .0
         .remove(0);
     assert_eq!((destination.failures, destination.pending), (1, 1));
     assert_eq!(
