@@ -6,6 +6,8 @@
 //! Read in this order: [`state`], [`router`], then the page that you look for.
 
 mod administrator;
+mod federation;
+mod federation_metrics;
 mod health;
 mod metrics;
 mod registration_tokens;
@@ -18,4 +20,7 @@ mod user_devices;
 mod user_rooms;
 mod users;
 
-pub use self::{health::health_router, metrics::metrics_router, router::router, state::AdminApi};
+pub use self::{
+    federation_metrics::register_federation, health::health_router, metrics::metrics_router, router::router,
+    state::AdminApi,
+};

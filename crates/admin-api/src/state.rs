@@ -1,6 +1,7 @@
 //! What the handlers work with.
 
 use gatehouse_accounts::Accounts;
+use gatehouse_federation::Federation;
 use gatehouse_http::{HasHttp, HttpContext};
 use gatehouse_rooms::Rooms;
 
@@ -11,6 +12,8 @@ pub struct AdminApi {
     pub http: HttpContext,
     /// Users, devices, registration tokens.
     pub accounts: Accounts,
+    /// Other servers, and what waits for them.
+    pub federation: Federation,
     /// What a deactivated user leaves.
     pub rooms: Rooms,
 }

@@ -3,6 +3,7 @@
 
 use gatehouse_accounts::Unavailable;
 use gatehouse_directory::{AliasError, CanonicalAliasError, InvalidAlias, PublicationError};
+use gatehouse_federation::FederationError;
 use gatehouse_http::ApiError;
 use gatehouse_identity_client::IdentityClientError;
 use gatehouse_rooms::{
@@ -16,10 +17,10 @@ pub(crate) fn write(error: WriteError) -> ApiError {
     let message = error.to_string();
     let bad_request = |errcode| ApiError::new(StatusCode::BAD_REQUEST, errcode, message.clone());
     match error {
-        WriteError::Refused(_) | WriteError::Remote(RemoteError::Refused) => ApiError::forbidden(message),
-        WriteError::NoSuchRoom | WriteError::NoSuchEvent | WriteError::Remote(RemoteError::Unreachable) => {
-            ApiError::not_found(message)
-        }
+        WriteError::Refused(_) => ApiError::forbidden(message),
+        WriteError::NoSuchRoom | WriteError::NoSuchEvent => ApiError::not_found(message),
+        WriteError::Remote(error) => remote(&error),
+        WriteError::TargetCannotJoin(_) => bad_request("M_UNSUPPORTED_ROOM_VERSION"),
         WriteError::InviteBlocked(_) => ApiError::new(StatusCode::FORBIDDEN, "M_INVITE_BLOCKED", message),
         WriteError::GuestsForbidden => ApiError::guest_access_forbidden(message),
         WriteError::UnsupportedByVersion(_) | WriteError::UnknownRoomVersion(_) => {
@@ -33,6 +34,28 @@ pub(crate) fn write(error: WriteError) -> ApiError {
         WriteError::Contended => ApiError::unavailable(message),
         WriteError::IdentityServer(error) => identity_server(&error),
         WriteError::Store(error) => error.into(),
+    }
+}
+
+/// Of asking another homeserver. Its own words never reach a client, and of its errcodes only those that say something
+/// about the room (security.md W12).
+pub(crate) fn remote(error: &RemoteError) -> ApiError {
+    let message = error.to_string();
+    let new = |status, errcode| ApiError::new(status, errcode, message.clone());
+    match error {
+        RemoteError::Unreachable | RemoteError::BadAnswer => new(StatusCode::BAD_GATEWAY, "M_UNKNOWN"),
+        RemoteError::Refused { errcode, .. } => match errcode.as_str() {
+            "M_NOT_FOUND" => ApiError::not_found(message),
+            "M_INCOMPATIBLE_ROOM_VERSION" => new(StatusCode::BAD_REQUEST, "M_INCOMPATIBLE_ROOM_VERSION"),
+            "M_UNSUPPORTED_ROOM_VERSION" => new(StatusCode::BAD_REQUEST, "M_UNSUPPORTED_ROOM_VERSION"),
+            "M_UNABLE_TO_AUTHORISE_JOIN" => new(StatusCode::BAD_REQUEST, "M_UNABLE_TO_AUTHORISE_JOIN"),
+            "M_UNABLE_TO_GRANT_JOIN" => new(StatusCode::BAD_REQUEST, "M_UNABLE_TO_GRANT_JOIN"),
+            // What we asked was wrong, or too much: not the client's fault.
+            "M_MISSING_PARAM" | "M_INVALID_PARAM" | "M_BAD_JSON" | "M_NOT_JSON" | "M_LIMIT_EXCEEDED" => {
+                new(StatusCode::BAD_GATEWAY, "M_UNKNOWN")
+            }
+            _ => ApiError::forbidden(message),
+        },
     }
 }
 
@@ -171,5 +194,26 @@ pub(crate) fn sync(error: SyncError) -> ApiError {
             Unavailable::Contended | Unavailable::Randomness => ApiError::unavailable(message),
         },
         SyncError::Store(error) => error.into(),
+    }
+}
+
+/// Of a question to another server. What it said of our signature or of itself is nothing for a client (security.md W12).
+pub(crate) fn federation(error: &FederationError) -> ApiError {
+    let refused = match error {
+        FederationError::Refused(refusal) => refusal.status,
+        FederationError::Disabled
+        | FederationError::NotAllowed
+        | FederationError::Unreachable(_)
+        | FederationError::BadAnswer => 502,
+    };
+    match refused {
+        404 => ApiError::not_found("The other server knows no such thing."),
+        403 => ApiError::forbidden("The other server does not show this to others."),
+        _ => ApiError::new(
+            StatusCode::BAD_GATEWAY,
+            "M_UNKNOWN",
+            "The other server cannot be reached, or gave an answer that cannot be used. Try again later."
+                .to_owned(),
+        ),
     }
 }

@@ -1,12 +1,11 @@
 //! Profiles.
 
 use axum::{Json, Router, extract::State, routing::get};
-use gatehouse_accounts::Profile;
 use gatehouse_http::{ApiError, EVENT_BODY, JsonObject, Path, Requester};
 use ruma::{OwnedUserId, UserId};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::ClientApi;
+use crate::{ClientApi, errors};
 
 pub(crate) fn routes() -> Router<ClientApi> {
     Router::new()
@@ -24,7 +23,7 @@ async fn get_user_profile(
     State(api): State<ClientApi>,
     Path(user_id): Path<OwnedUserId>,
 ) -> Result<Json<Value>, ApiError> {
-    Ok(Json(json!(find(&api, &user_id).await?.fields)))
+    Ok(Json(Value::Object(find(&api, &user_id, None).await?)))
 }
 
 /// `GET /_matrix/client/v3/profile/{userId}/{keyName}`
@@ -32,8 +31,8 @@ async fn get_profile_field(
     State(api): State<ClientApi>,
     Path((user_id, key)): Path<(OwnedUserId, String)>,
 ) -> Result<Json<Value>, ApiError> {
-    let profile = find(&api, &user_id).await?;
-    match profile.fields.get(&key) {
+    let mut fields = find(&api, &user_id, Some(&key)).await?;
+    match fields.remove(&key) {
         Some(value) => Ok(Json(json!({ key: value }))),
         // Before 1.16 the answer for these was an object without the field, and clients expect it.
         None if matches!(key.as_str(), "displayname" | "avatar_url") => Ok(Json(json!({}))),
@@ -77,7 +76,13 @@ fn require_own(requester: &Requester, user_id: &UserId) -> Result<(), ApiError> 
     }
 }
 
-async fn find(api: &ClientApi, user_id: &UserId) -> Result<Profile, ApiError> {
+/// The fields of a user of any server; of another server's, `key` alone is asked for, if it is given.
+async fn find(api: &ClientApi, user_id: &UserId, key: Option<&str>) -> Result<Map<String, Value>, ApiError> {
+    if !api.rooms.is_local(user_id) {
+        let found = api.federation.query_profile(user_id, key).await;
+        return found.map_err(|error| errors::federation(&error));
+    }
     let profile = api.accounts.profile(user_id).await?;
-    profile.ok_or_else(|| ApiError::not_found("There is no such user."))
+    let profile = profile.ok_or_else(|| ApiError::not_found("There is no such user."))?;
+    Ok(profile.fields.into_iter().collect())
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use gatehouse_accounts::Accounts;
 use gatehouse_directory::Directory;
+use gatehouse_federation::Federation;
 use gatehouse_http::{HasHttp, HttpContext};
 use gatehouse_identity_client::IdentityClient;
 use gatehouse_rooms::Rooms;
@@ -24,6 +25,8 @@ pub struct ClientApi {
     pub directory: Directory,
     /// What changed for a user.
     pub sync: Sync,
+    /// Other servers: profiles of their users.
+    pub federation: Federation,
     /// Identity servers.
     pub identity_client: IdentityClient,
     /// What an operator has set.

@@ -65,8 +65,8 @@ pub enum PublicationError {
     /// The operator lets administrators only.
     #[error("Only server administrators can publish rooms on this server.")]
     AdministratorsOnly,
-    /// The list of another server was asked for.
-    #[error("That server cannot be reached.")]
+    /// The list of another server cannot be had.
+    #[error("That server cannot be reached, or does not show its list to others.")]
     OtherServer,
     /// A page that does not exist.
     #[error(transparent)]

@@ -3,28 +3,28 @@
 use std::{collections::HashMap, sync::Arc};
 
 use ruma::{OwnedRoomId, RoomId};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// At most this many rooms on a page (limits, "publicRooms").
 pub const MAX_PAGE: usize = 100;
 
 /// What the directory says of a room (client-server API, `PublishedRoomsChunk`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedRoom {
     /// Which room.
     pub room_id: OwnedRoomId,
     /// Its name, when it has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Its topic, when it has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<String>,
     /// Its canonical alias, when it has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canonical_alias: Option<String>,
     /// Its picture, when it has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub avatar_url: Option<String>,
     /// How many users are joined.
     pub num_joined_members: u64,
@@ -32,10 +32,11 @@ pub struct PublishedRoom {
     pub world_readable: bool,
     /// Whether guests may join.
     pub guest_can_join: bool,
-    /// Its join rule.
+    /// Its join rule. Servers that do not say mean the one that a room has most often which is published.
+    #[serde(default = "public")]
     pub join_rule: String,
     /// The `type` of its create event: `m.space` for a space.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room_type: Option<String>,
     /// When it was published; breaks ties of size, the newest first.
     #[serde(skip)]
@@ -43,6 +44,10 @@ pub struct PublishedRoom {
     /// Other aliases that its canonical alias event lists; searched, not shown.
     #[serde(skip)]
     pub alt_aliases: Vec<String>,
+}
+
+fn public() -> String {
+    "public".to_owned()
 }
 
 /// What is asked of the list.

@@ -92,8 +92,9 @@ impl Directory {
         server: Option<&ServerName>,
         query: &PublicRoomsQuery,
     ) -> Result<PublicRoomsPage, PublicationError> {
-        if server.is_some_and(|server| *server != *self.server_name) {
-            return Err(PublicationError::OtherServer);
+        if let Some(server) = server.filter(|server| **server != *self.server_name) {
+            let page = self.remote.public_rooms(server, query).await;
+            return page.ok_or(PublicationError::OtherServer);
         }
         Ok(self.published_rooms().await?.page(query)?)
     }

@@ -97,6 +97,20 @@ impl EventBuilder<'_> {
         self.finish(Some(room_id), sender, new, parents, origin_server_ts)
     }
 
+    /// The same event before it has hashes, a signature and an id: what another server is asked to sign (server-server
+    /// API, `make_join` and the like).
+    pub fn template(
+        &self,
+        room_id: &RoomId,
+        sender: &UserId,
+        new: NewEvent,
+        parents: &Parents,
+        origin_server_ts: u64,
+    ) -> Result<CanonicalJsonObject, BuildError> {
+        check_lengths(&new)?;
+        self.object(Some(room_id), sender, new, parents, origin_server_ts)
+    }
+
     /// A new room's id, where the room version lets one choose it: up to version 11.
     pub fn new_room_id(&self) -> Result<Option<OwnedRoomId>, BuildError> {
         match self.version.rules().room_id_format {

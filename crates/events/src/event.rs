@@ -57,7 +57,9 @@ pub enum EventParseError {
 
 #[derive(Deserialize)]
 struct Pdu<'a> {
-    event_id: Option<OwnedEventId>,
+    // Whatever these two hold where the room version does not want them is nobody's business.
+    #[serde(borrow)]
+    event_id: Option<&'a RawValue>,
     sender: OwnedUserId,
     #[serde(rename = "type")]
     kind: TimelineEventType,
@@ -70,7 +72,8 @@ struct Pdu<'a> {
     prev_events: &'a RawValue,
     #[serde(borrow)]
     auth_events: &'a RawValue,
-    redacts: Option<OwnedEventId>,
+    #[serde(borrow)]
+    redacts: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -90,7 +93,7 @@ impl Event {
     ) -> Result<Self, EventParseError> {
         let fields: Pdu<'_> = serde_json::from_str(pdu).map_err(|_| EventParseError::Format)?;
         let inside = match version.rules().event_id_format {
-            EventIdFormatVersion::V1 => fields.event_id,
+            EventIdFormatVersion::V1 => fields.event_id.and_then(id_in),
             _ => None,
         };
         let event_id = event_id
@@ -104,7 +107,7 @@ impl Event {
                 .ok()
                 .and_then(|content| content.redacts)
         } else {
-            fields.redacts
+            fields.redacts.and_then(id_in)
         };
         Ok(Self {
             event_id,
@@ -131,6 +134,10 @@ impl Event {
     pub fn content_as<'a, T: Deserialize<'a>>(&'a self) -> Option<T> {
         serde_json::from_str(self.content.get()).ok()
     }
+}
+
+fn id_in(raw: &RawValue) -> Option<OwnedEventId> {
+    serde_json::from_str(raw.get()).ok()
 }
 
 /// The ids in `prev_events` or `auth_events`: plain, or with hashes beside them in versions 1 and 2.

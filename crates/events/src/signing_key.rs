@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use base64::{Engine as _, engine::GeneralPurpose, engine::general_purpose::STANDARD_NO_PAD};
+use base64::{
+    Engine as _, alphabet,
+    engine::{GeneralPurpose, GeneralPurposeConfig},
+};
 use hmac::{Hmac, KeyInit, Mac};
 use ruma::signatures::{Ed25519KeyPair, KeyPair, Signature};
 use sha2::Sha256;
@@ -13,7 +16,14 @@ const PKCS8_PREFIX: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];
 
-const BASE64: GeneralPurpose = STANDARD_NO_PAD;
+/// Unpadded, and as lenient as the specification: the seed of its own example ends with bits that say nothing.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_encode_padding(false)
+        .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
 
 /// An ed25519 key pair with its version. Its `Debug` shows the version only.
 pub struct SigningKey {

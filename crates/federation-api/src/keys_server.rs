@@ -9,7 +9,7 @@ use crate::FederationApi;
 pub(crate) fn routes() -> Router<FederationApi> {
     Router::new()
         .route("/server", get(get_server_key))
-        // As Sydent asks, and as everybody did when one asked for one key.
+        // As Sydent asks, and as everybody did when one asked for one key. The answer was always all of them.
         .route("/server/", get(get_server_key))
         .route("/server/{key_id}", get(get_server_key))
 }

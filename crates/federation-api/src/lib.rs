@@ -1,17 +1,30 @@
 //! The server-server API over HTTP: one file a page of the specification, one function an operation.
 //!
-//! So far what identity servers need of a homeserver, and what hands an invitation by address from one server to another.
+//! A handler decodes, makes one call into an engine, and encodes. Which server asks is in its request's signature, and
+//! what that server may do is the engines' to say.
 //!
-//! Read in this order: [`state`], [`router`](mod@router), `origin`, then the pages; `errors` says what is answered when an
+//! Read in this order: [`state`], [`router`](mod@router), `signed`, then the pages; `errors` says what is answered when an
 //! engine refuses.
 
+mod backfill;
 mod errors;
+mod event_auth;
+mod events;
+mod invites;
+mod joins;
+mod keys_query;
 mod keys_server;
+mod knocks;
+mod leaving;
 mod openid;
-mod origin;
+mod public_rooms;
+mod query;
 mod router;
+mod signed;
+mod space_hierarchy;
 pub mod state;
 mod third_party_invite;
+mod transactions;
 mod version;
 
 pub use self::{router::router, state::FederationApi};

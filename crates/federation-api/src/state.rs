@@ -1,6 +1,7 @@
 //! What the handlers work with.
 
-use gatehouse_federation::Federation;
+use gatehouse_directory::Directory;
+use gatehouse_federation::{Federation, Inbox};
 use gatehouse_http::{HasHttp, HttpContext};
 use gatehouse_rooms::Rooms;
 
@@ -11,8 +12,14 @@ pub struct FederationApi {
     pub http: HttpContext,
     /// Our key, and who signs what.
     pub federation: Federation,
+    /// Takes in what other servers send.
+    pub inbox: Inbox,
     /// Rooms and everything in them.
     pub rooms: Rooms,
+    /// Aliases and published rooms.
+    pub directory: Directory,
+    /// Whether other servers may read the published rooms (`[federation] public_rooms`).
+    pub public_rooms: bool,
 }
 
 impl HasHttp for FederationApi {

@@ -1,14 +1,16 @@
 //! Invitations by address: what identity servers tell, and what other servers hand in.
 
-use axum::{Json, Router, extract::State, http::HeaderMap, routing::put};
+use axum::{Json, Router, extract::State, routing::put};
 use gatehouse_events::json::canonical_object;
 use gatehouse_http::{ApiError, ClientAddress, EVENT_BODY, JsonObject, Limit, Path, body::json_input};
 use gatehouse_rooms::{BoundAddress, BoundOutcome};
-use http::{Method, Uri};
 use ruma::OwnedRoomId;
 use serde_json::{Value, json};
 
-use crate::{FederationApi, errors, origin::origin};
+use crate::{
+    FederationApi, errors,
+    signed::{PDU_BODY, Signed},
+};
 
 pub(crate) fn routes() -> Router<FederationApi> {
     Router::new()
@@ -48,17 +50,12 @@ async fn on_bind_third_party_identifier(
 async fn exchange_third_party_invite(
     State(api): State<FederationApi>,
     Path(room_id): Path<OwnedRoomId>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    JsonObject(body): JsonObject<EVENT_BODY>,
+    signed: Signed<PDU_BODY>,
 ) -> Result<Json<Value>, ApiError> {
-    let event = Value::Object(body.clone());
-    let origin = origin(&api, (&method, &uri, &headers), &event).await?;
-    let event = canonical_object(body).map_err(json_input)?;
+    let event = canonical_object(signed.json()?).map_err(json_input)?;
     let exchanged = api
         .rooms
-        .exchange_third_party_invite(&origin, &room_id, &event)
+        .exchange_third_party_invite(&signed.origin, &room_id, &event)
         .await;
     exchanged.map_err(errors::exchange)?;
     Ok(Json(json!({})))

@@ -1,104 +1,108 @@
-//! Where a homeserver is (server-server API, "Resolving server names"): steps 1, 2, 3.1, 3.2 and 6. What is found by SRV
-//! records comes with the rooms that are shared with other servers.
+//! Where a homeserver is (server-server API, "Resolving server names"). The steps' numbers are the specification's. What
+//! DNS has to do with it, steps 3.3 to 6, is done by the door when it connects: see [`service`].
 
-use std::{sync::Arc, time::Duration};
+mod lifetime;
+mod well_known;
 
-use gatehouse_outbound::OutboundRequest;
-use quick_cache::sync::Cache;
-use ruma::{OwnedServerName, ServerName};
-use serde::Deserialize;
+use gatehouse_outbound::{OutboundRequest, Service};
+use http::{Method, header::HOST};
+use ruma::ServerName;
 
 use crate::{Federation, FederationError};
+
+pub(crate) use self::well_known::Discovered;
 
 /// The port of servers that name none.
 const PORT: u16 = 8_448;
 
-/// Servers remembered.
-const REMEMBERED: usize = 5_000;
-
-/// How long an answer, or that there is none, is believed.
-const LIFETIME_MS: u64 = 24 * 3_600 * 1_000;
-const LIFETIME_OF_NOTHING_MS: u64 = 3_600 * 1_000;
-
-/// How long the file may take, and how long it may be.
-const TIMEOUT: Duration = Duration::from_secs(5);
-const MAX_BYTES: usize = 50 << 10;
-
-/// What servers' `.well-known` files said.
-#[derive(Debug)]
-pub(crate) struct Discovered {
-    delegations: Cache<OwnedServerName, Arc<Delegation>>,
+/// How the door finds servers whose name, or the name that they delegate to, has no port: by the record registered for
+/// it (3.3, 4), by its deprecated forerunner (3.4, 5), else at the port of federation (3.5, 6).
+pub fn service() -> Service {
+    Service {
+        prefixes: vec!["_matrix-fed._tcp".to_owned(), "_matrix._tcp".to_owned()],
+        port: PORT,
+        name_servers: Vec::new(),
+    }
 }
 
-#[derive(Debug)]
-struct Delegation {
-    to: Option<OwnedServerName>,
-    until_ms: u64,
+/// Where requests to a server go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Location {
+    /// `https://` and what follows; the certificate has to be for this host.
+    base: String,
+    /// The `Host` header.
+    host: String,
+    /// Whether the door has to find the host's port.
+    is_service: bool,
 }
 
-impl Discovered {
-    pub(crate) fn new() -> Self {
+impl Location {
+    /// Of a server, or of what it delegates to.
+    fn of(server: &ServerName) -> Self {
+        let host = server.to_string();
+        let (base, is_service) = if server.port().is_some() {
+            // 2, 3.1, 3.2: exactly there.
+            (format!("https://{server}"), false)
+        } else if server.is_ip_literal() {
+            // 1, 3.1
+            (format!("https://{server}:{PORT}"), false)
+        } else {
+            // 3.3 to 6
+            (format!("https://{server}"), true)
+        };
         Self {
-            delegations: Cache::new(REMEMBERED),
+            base,
+            host,
+            is_service,
+        }
+    }
+
+    /// A request that goes there.
+    pub(crate) fn request(&self, method: Method, path: &str) -> OutboundRequest {
+        let request = OutboundRequest::new(method, &format!("{}{path}", self.base)).header(HOST, &self.host);
+        if self.is_service {
+            request.to_service()
+        } else {
+            request
         }
     }
 }
 
 impl Federation {
-    /// Host and port at which requests to the server go.
-    pub async fn address_of(&self, server: &ServerName) -> Result<String, FederationError> {
+    /// Where requests to the server go.
+    pub(crate) async fn location_of(&self, server: &ServerName) -> Result<Location, FederationError> {
+        if !self.allows(server) {
+            return Err(FederationError::NotAllowed);
+        }
         if server.is_ip_literal() || server.port().is_some() {
-            return Ok(with_port(server));
+            return Ok(Location::of(server));
         }
+        // 3
         let delegated = self.delegated(server).await?;
-        Ok(with_port(delegated.as_deref().unwrap_or(server)))
-    }
-
-    /// What `/.well-known/matrix/server` says.
-    async fn delegated(&self, server: &ServerName) -> Result<Option<OwnedServerName>, FederationError> {
-        let known = self.discovered().delegations.get(server);
-        if let Some(known) = known.filter(|known| self.now_ms() < known.until_ms) {
-            return Ok(known.to.clone());
-        }
-        let to = self.ask_well_known(server).await?;
-        let lifetime = if to.is_some() {
-            LIFETIME_MS
-        } else {
-            LIFETIME_OF_NOTHING_MS
-        };
-        let delegation = Delegation {
-            to: to.clone(),
-            until_ms: self.now_ms().saturating_add(lifetime),
-        };
-        self.discovered()
-            .delegations
-            .insert(server.to_owned(), Arc::new(delegation));
-        Ok(to)
-    }
-
-    /// Anything but a good answer is no delegation, and the server is looked for under its own name.
-    async fn ask_well_known(&self, server: &ServerName) -> Result<Option<OwnedServerName>, FederationError> {
-        #[derive(Deserialize)]
-        struct WellKnown {
-            #[serde(rename = "m.server")]
-            server: OwnedServerName,
-        }
-        let outbound = self.outbound().ok_or(FederationError::Disabled)?;
-        let url = format!("https://{server}/.well-known/matrix/server");
-        let request = OutboundRequest::get(&url).timeout(TIMEOUT).max_bytes(MAX_BYTES);
-        let Ok(answer) = outbound.send(request).await else {
-            return Ok(None);
-        };
-        let said = answer.json().ok().filter(|_| answer.status == 200);
-        Ok(said
-            .and_then(|said| serde_json::from_value::<WellKnown>(said).ok())
-            .map(|said| said.server))
+        Ok(Location::of(delegated.as_deref().unwrap_or(server)))
     }
 }
 
-fn with_port(server: &ServerName) -> String {
-    match server.port() {
-        Some(_) => server.to_string(),
-        None => format!("{server}:{PORT}"),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_where_the_specification_says() {
+        let check = |server: &str, base: &str, is_service: bool| {
+            let location = Location::of(&ruma::OwnedServerName::try_from(server).unwrap());
+            let expected = Location {
+                base: base.to_owned(),
+                host: server.to_owned(),
+                is_service,
+            };
+            assert_eq!(location, expected);
+        };
+        check("1.2.3.4", "https://1.2.3.4:8448", false);
+        check("1.2.3.4:1", "https://1.2.3.4:1", false);
+        check("[::1]", "https://[::1]:8448", false);
+        check("[::1]:1", "https://[::1]:1", false);
+        check("a.example:1", "https://a.example:1", false);
+        check("a.example", "https://a.example", true);
     }
 }

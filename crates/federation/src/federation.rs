@@ -4,9 +4,15 @@ use std::sync::Arc;
 
 use gatehouse_events::{Clock, SigningKey};
 use gatehouse_outbound::Outbound;
+use gatehouse_store::Store;
 use ruma::{OwnedServerName, ServerName};
+use tokio::sync::Semaphore;
 
-use crate::{discovery::Discovered, server_keys::KeyRing};
+use crate::{config::FederationConfig, discovery::Discovered, known_keys::KeyRing, sending::Sending};
+
+/// Requests under way to other servers at once, besides what the queue sends: sockets are not endless, and a slow server
+/// holds one for a minute.
+const REQUESTS_AT_ONCE: usize = 256;
 
 /// Other homeservers. Cheap to clone.
 #[derive(Clone)]
@@ -15,31 +21,41 @@ pub struct Federation {
 }
 
 struct Inner {
+    store: Store,
     server_name: OwnedServerName,
     key: Arc<SigningKey>,
     clock: Clock,
     /// `None`: this server talks to no other.
     outbound: Option<Outbound>,
+    config: FederationConfig,
     discovered: Discovered,
     keys: KeyRing,
+    requests: Arc<Semaphore>,
+    sending: Sending,
 }
 
 impl Federation {
     /// In the name of this server, which signs with this key. Without a door it still signs and knows its own key.
     pub fn new(
+        store: Store,
         server_name: OwnedServerName,
         key: Arc<SigningKey>,
         clock: Clock,
         outbound: Option<Outbound>,
+        config: FederationConfig,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
+                store,
                 server_name,
                 key,
                 clock,
                 outbound,
+                config,
                 discovered: Discovered::new(),
                 keys: KeyRing::new(),
+                requests: Arc::new(Semaphore::new(REQUESTS_AT_ONCE)),
+                sending: Sending::new(),
             }),
         }
     }
@@ -54,8 +70,26 @@ impl Federation {
         &self.inner.key
     }
 
-    pub(crate) fn now_ms(&self) -> u64 {
+    /// Whether the operator lets us talk to this server, in either direction.
+    pub fn allows(&self, server: &ServerName) -> bool {
+        self.inner.config.allows(server)
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// Milliseconds since 1970.
+    pub fn now_ms(&self) -> u64 {
         self.inner.clock.now_ms()
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    pub(crate) fn config(&self) -> &FederationConfig {
+        &self.inner.config
     }
 
     pub(crate) fn outbound(&self) -> Option<&Outbound> {
@@ -66,8 +100,16 @@ impl Federation {
         &self.inner.discovered
     }
 
-    pub(crate) fn keys(&self) -> &KeyRing {
+    pub(crate) fn key_ring(&self) -> &KeyRing {
         &self.inner.keys
+    }
+
+    pub(crate) fn sending(&self) -> &Sending {
+        &self.inner.sending
+    }
+
+    pub(crate) fn requests(&self) -> &Arc<Semaphore> {
+        &self.inner.requests
     }
 }
 

@@ -1,19 +1,42 @@
-//! Other homeservers: where they are, which keys they have, and requests signed by them or by us.
+//! Other homeservers: where they are, which keys they have, requests signed by them or by us, and what is sent to them.
 //!
-//! A first part of it: what identity servers and homeservers ask each other. Rooms shared with other servers come on top.
-//! It decides nothing; it says who is who. Whatever it fetches comes through `gatehouse-outbound`.
+//! It decides nothing about rooms; it says who is who, asks, and carries. Whatever it fetches comes through
+//! `gatehouse-outbound`. The ports that `gatehouse-rooms` and `gatehouse-directory` have to other servers are here.
 //!
-//! Read in this order: [`federation`], [`discovery`], [`server_keys`], [`x_matrix`], [`requests`].
+//! Read in this order: `tables`, [`federation`], [`discovery`], [`own_keys`], `key_answer`, `known_keys`, `key_fetching`,
+//! [`notary`], [`x_matrix`], `signed`, [`requests`], `memberships`, `events`, `remote_servers`, [`queries`],
+//! `remote_directories`, [`inbox`].
 
+mod config;
 pub mod discovery;
 pub mod error;
+mod events;
 pub mod federation;
+pub mod inbox;
+mod key_answer;
+mod key_fetching;
+mod known_keys;
+mod memberships;
+pub mod notary;
+mod one_at_a_time;
+pub mod own_keys;
+mod path;
+pub mod queries;
+mod random;
+mod remote_directories;
+mod remote_servers;
 pub mod requests;
-pub mod server_keys;
+pub mod sending;
+mod signed;
+mod tables;
 pub mod x_matrix;
 
 pub use self::{
+    config::{FederationConfig, OldKey},
     error::{FederationError, VerifyError},
     federation::Federation,
+    inbox::{Inbox, InboxError, ReceivedTransaction},
+    notary::KeyQuery,
+    sending::{Destination, DestinationRoom, SendingCounts},
     x_matrix::{ReceivedRequest, XMatrix},
 };

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use gatehouse_outbound::{OutboundAnswer, OutboundRequest};
+use gatehouse_outbound::OutboundAnswer;
 use http::Method;
 use ruma::{OwnedUserId, ServerName};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{Federation, FederationError};
+use crate::{Federation, FederationError, signed::refusal};
 
 /// How long an answer may take, and how long it may be.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,9 +27,8 @@ impl Federation {
         }
         let query = form(&[("access_token", token)]);
         let path = format!("/_matrix/federation/v1/openid/userinfo?{query}");
-        let answer = self.ask(server, |url| OutboundRequest::get(&url), &path).await?;
-        let info: UserInfo =
-            serde_json::from_value(answer.json()?).map_err(|_| FederationError::BadAnswer)?;
+        let answer = self.ask(server, Method::GET, &path, None).await?;
+        let info: UserInfo = serde_json::from_slice(&answer.body).map_err(|_| FederationError::BadAnswer)?;
         Ok(info.sub)
     }
 
@@ -37,30 +36,34 @@ impl Federation {
     /// knows `POST` alone there.
     pub async fn onbind(&self, server: &ServerName, body: &Value) -> Result<(), FederationError> {
         let path = "/_matrix/federation/v1/3pid/onbind";
-        let put = |url: String| OutboundRequest::new(Method::PUT, &url).json(body);
-        let told = match self.ask(server, put, path).await {
-            Err(FederationError::Refused(404 | 405)) => {
-                let post = |url: String| OutboundRequest::post_json(&url, body);
-                self.ask(server, post, path).await
+        let told = match self.ask(server, Method::PUT, path, Some(body)).await {
+            Err(FederationError::Refused(refusal)) if matches!(refusal.status, 404 | 405) => {
+                self.ask(server, Method::POST, path, Some(body)).await
             }
             told => told,
         };
         told.map(|_| ())
     }
 
+    /// Without our signature: who we are does not matter for these.
     async fn ask(
         &self,
         server: &ServerName,
-        request: impl FnOnce(String) -> OutboundRequest,
+        method: Method,
         path: &str,
+        body: Option<&Value>,
     ) -> Result<OutboundAnswer, FederationError> {
         let outbound = self.outbound().ok_or(FederationError::Disabled)?;
-        let url = format!("https://{}{path}", self.address_of(server).await?);
-        let request = request(url).timeout(TIMEOUT).max_bytes(MAX_BYTES);
-        let answer = outbound.send(request).await?;
+        let mut request = self.location_of(server).await?.request(method, path);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = outbound
+            .send(request.timeout(TIMEOUT).max_bytes(MAX_BYTES))
+            .await?;
         match answer.status {
             200..=299 => Ok(answer),
-            status => Err(FederationError::Refused(status)),
+            _ => Err(refusal(&answer)),
         }
     }
 }

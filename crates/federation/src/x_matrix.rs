@@ -1,12 +1,14 @@
 //! Requests that carry the signature of the server that makes them (server-server API, "Request authentication").
 
-use ruma::{OwnedServerName, ServerName, signatures::sign_json};
-use serde_json::{Map, Value, json};
-
-use crate::{
-    Federation, FederationError, VerifyError,
-    server_keys::{canonical, is_signed},
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use gatehouse_events::json::{canonical, parse_value};
+use ruma::{
+    OwnedServerName, ServerName, SigningKeyAlgorithm,
+    signatures::{KeyPair as _, verify_canonical_json_bytes},
 };
+use serde_json::Value;
+
+use crate::{Federation, FederationError, VerifyError};
 
 /// Longer headers are nobody's.
 const MAX_HEADER_BYTES: usize = 2_048;
@@ -33,8 +35,8 @@ pub struct ReceivedRequest<'a> {
     pub uri: &'a str,
     /// The values of all `Authorization` headers.
     pub authorization: &'a [String],
-    /// The body, when there is one.
-    pub body: Option<&'a Value>,
+    /// The body, when there is one: JSON as it came, checked before to be that.
+    pub body: Option<&'a str>,
 }
 
 impl XMatrix {
@@ -89,7 +91,8 @@ impl Federation {
         uri: &str,
         body: Option<&Value>,
     ) -> Result<String, FederationError> {
-        self.signature((DESTINATION, destination), method, uri, body)
+        let body = canonical_text(body)?;
+        Ok(self.authorization_of(destination, method, uri, body.as_deref()))
     }
 
     /// As [`Self::authorization`], in the way that identity servers in the field check it.
@@ -100,7 +103,20 @@ impl Federation {
         uri: &str,
         body: Option<&Value>,
     ) -> Result<String, FederationError> {
-        self.signature((DESTINATION_IS, destination), method, uri, body)
+        let body = canonical_text(body)?;
+        Ok(self.signature((DESTINATION_IS, destination), method, uri, body.as_deref()))
+    }
+
+    /// As [`Self::authorization`], of a body that is canonical JSON already. It is not parsed for it: a transaction may be
+    /// long.
+    pub(crate) fn authorization_of(
+        &self,
+        destination: &str,
+        method: &str,
+        uri: &str,
+        body: Option<&str>,
+    ) -> String {
+        self.signature((DESTINATION, destination), method, uri, body)
     }
 
     fn signature(
@@ -108,21 +124,13 @@ impl Federation {
         (word, destination): (&str, &str),
         method: &str,
         uri: &str,
-        body: Option<&Value>,
-    ) -> Result<String, FederationError> {
+        body: Option<&str>,
+    ) -> String {
         let origin = self.server_name();
-        let signed = signed_object(origin.as_str(), (word, destination), method, uri, body);
-        let mut object = canonical(Value::Object(signed)).map_err(|_| FederationError::BadAnswer)?;
-        sign_json(origin.as_str(), self.key(), &mut object).map_err(|_| FederationError::BadAnswer)?;
-        let object = serde_json::to_value(object).map_err(|_| FederationError::BadAnswer)?;
+        let signed = signed_text(origin.as_str(), (word, destination), method, uri, body);
+        let sig = self.key().sign(signed.as_bytes()).base64();
         let key = self.key().key_id();
-        let sig = object
-            .get("signatures")
-            .and_then(|signatures| signatures.get(origin.as_str())?.get(&key)?.as_str())
-            .ok_or(FederationError::BadAnswer)?;
-        Ok(format!(
-            "X-Matrix origin=\"{origin}\",destination=\"{destination}\",key=\"{key}\",sig=\"{sig}\""
-        ))
+        format!("X-Matrix origin=\"{origin}\",destination=\"{destination}\",key=\"{key}\",sig=\"{sig}\"")
     }
 
     /// Which server makes the request; `names` are those under which we are asked as an identity server, besides our own.
@@ -151,32 +159,42 @@ impl Federation {
         header: &XMatrix,
         names: &[&str],
     ) -> Result<(), VerifyError> {
-        let objects = self.objects(request, header, names)?;
+        let destinations = self.signed_for(header, names)?;
         let origin: &ServerName = &header.origin;
-        let key = self.server_key(origin, &header.key).await;
+        if !self.allows(origin) {
+            return Err(VerifyError::NotAllowed);
+        }
+        let key = self.key_for_requests(origin, &header.key).await;
         let key = key
             .map_err(|_| VerifyError::NoKeys)?
             .ok_or(VerifyError::UnknownKey)?;
-        for mut signed in objects {
-            signed.insert(
-                "signatures".to_owned(),
-                json!({ origin.as_str(): { header.key.as_str(): header.sig } }),
-            );
-            let object = canonical(Value::Object(signed)).map_err(|_| VerifyError::WrongSignature)?;
-            if is_signed(origin, &object, &header.key, &key) {
-                return Ok(());
-            }
+        let sig = decode(&header.sig).ok_or(VerifyError::WrongSignature)?;
+        let is_signed = |body: Option<&str>| {
+            destinations.iter().any(|destination| {
+                let text = signed_text(origin.as_str(), *destination, request.method, request.uri, body);
+                let algorithm = SigningKeyAlgorithm::Ed25519;
+                verify_canonical_json_bytes(&algorithm, key.as_bytes(), &sig, text.as_bytes()).is_ok()
+            })
+        };
+        // Mostly the body comes as it was signed. It is sorted only when not, and may hold what cannot be: numbers of old
+        // room versions, which are for each event to answer for.
+        if is_signed(request.body) {
+            return Ok(());
+        }
+        let sorted = request.body.and_then(sorted);
+        if sorted.is_some() && is_signed(sorted.as_deref()) {
+            return Ok(());
         }
         Err(VerifyError::WrongSignature)
     }
 
-    /// What may have been signed: the object of the specification, and, for an identity server, the one of the field.
-    fn objects(
-        &self,
-        request: ReceivedRequest<'_>,
-        header: &XMatrix,
-        names: &[&str],
-    ) -> Result<Vec<Map<String, Value>>, VerifyError> {
+    /// For whom it may have been signed, and how that is called: as in the specification, and, for an identity server, as
+    /// in the field.
+    fn signed_for<'a>(
+        &'a self,
+        header: &'a XMatrix,
+        names: &[&'a str],
+    ) -> Result<Vec<(&'static str, &'a str)>, VerifyError> {
         let own = self.server_name().as_str();
         let destination = header.destination.as_ref().map(|name| name.as_str());
         if destination.is_some_and(|name| name != own && !names.contains(&name)) {
@@ -187,36 +205,43 @@ impl Federation {
             .iter()
             .filter(|name| destination.is_none_or(|destination| destination == **name))
             .map(|name| (DESTINATION_IS, *name));
-        let objects = specified.chain(in_the_field).map(|destination| {
-            signed_object(
-                header.origin.as_str(),
-                destination,
-                request.method,
-                request.uri,
-                request.body,
-            )
-        });
-        Ok(objects.collect())
+        Ok(specified.chain(in_the_field).collect())
     }
 }
 
-fn signed_object(
+/// What is signed: canonical JSON, if the body is.
+fn signed_text(
     origin: &str,
     (word, destination): (&str, &str),
     method: &str,
     uri: &str,
-    body: Option<&Value>,
-) -> Map<String, Value> {
-    let mut object = Map::new();
-    let text = |text: &str| Value::String(text.to_owned());
-    object.insert("method".to_owned(), text(method));
-    object.insert("uri".to_owned(), text(uri));
-    object.insert("origin".to_owned(), text(origin));
-    object.insert(word.to_owned(), text(destination));
-    if let Some(body) = body {
-        object.insert("content".to_owned(), body.clone());
-    }
-    object
+    body: Option<&str>,
+) -> String {
+    let text = |text: &str| Value::from(text).to_string();
+    // In the order of the keys.
+    let content = body.map_or_else(String::new, |body| format!("\"content\":{body},"));
+    format!(
+        "{{{content}\"{word}\":{},\"method\":{},\"origin\":{},\"uri\":{}}}",
+        text(destination),
+        text(method),
+        text(origin),
+        text(uri)
+    )
+}
+
+fn canonical_text(body: Option<&Value>) -> Result<Option<String>, FederationError> {
+    let body = body.map(|body| canonical(body.clone()).map(|body| body.to_string()));
+    body.transpose().map_err(|_| FederationError::BadAnswer)
+}
+
+/// The body without spaces and with its keys in order.
+fn sorted(body: &str) -> Option<String> {
+    parse_value(body.as_bytes()).ok().map(|body| body.to_string())
+}
+
+/// Unpadded base64, however padded.
+fn decode(base64: &str) -> Option<Vec<u8>> {
+    STANDARD_NO_PAD.decode(base64.trim_end_matches('=')).ok()
 }
 
 /// The first parameter of a list, and what is after it and its comma.
@@ -249,6 +274,8 @@ fn unquoted(quoted: &str) -> Option<(String, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -299,7 +326,9 @@ mod tests {
         use gatehouse_events::{Clock, SigningKey};
         let key = SigningKey::from_seed([1; 32], "a").unwrap();
         let name = "a.example".try_into().unwrap();
-        let server = Federation::new(name, Arc::new(key), Clock::manual(1_000), None);
+        let store = gatehouse_store::Store::new(Arc::new(gatehouse_store::memory::MemoryBackend::new()));
+        let config = crate::FederationConfig::default();
+        let server = Federation::new(store, name, Arc::new(key), Clock::manual(1_000), None, config);
         let body = json!({});
         let verify = async |destination: &str, names: &[&str], is_named: bool| {
             let signed = server
@@ -315,7 +344,7 @@ mod tests {
                 method: "POST",
                 uri: "/x",
                 authorization: &authorization,
-                body: Some(&body),
+                body: Some("{}"),
             };
             server.verify(request, names).await
         };
@@ -336,7 +365,10 @@ mod tests {
         use gatehouse_events::{Clock, SigningKey};
         let key = SigningKey::from_seed([1; 32], "a").unwrap();
         let name = "a.example".try_into().unwrap();
-        let server = Federation::new(name, Arc::new(key), Clock::manual(1_000), None);
+        let store = gatehouse_store::Store::new(Arc::new(gatehouse_store::memory::MemoryBackend::new()));
+        let clock = Clock::manual(1_000);
+        let config = crate::FederationConfig::default();
+        let server = Federation::new(store, name, Arc::new(key), clock, None, config);
         let body = json!({ "mxid": "@a:a.example" });
         let sign = |destination: &str| {
             server
@@ -345,11 +377,12 @@ mod tests {
         };
         let verify = async |header: String, method: &str, uri: &str, body: Option<&Value>| {
             let authorization = [header];
+            let body = body.map(|body| serde_json::to_string_pretty(body).unwrap());
             let request = ReceivedRequest {
                 method,
                 uri,
                 authorization: &authorization,
-                body,
+                body: body.as_deref(),
             };
             server.verify(request, &["id.example"]).await
         };
@@ -388,5 +421,16 @@ mod tests {
             verify(String::new(), "POST", "/x?y", Some(&body)).await,
             Err(VerifyError::Missing)
         );
+    }
+
+    #[test]
+    fn r14_bodies_with_numbers_that_cannot_be_signed_are_signed_all_the_same() {
+        let body = r#"{"b":1.5,"a":-0.0}"#;
+        let text = signed_text("a", (DESTINATION, "b"), "PUT", "/x", Some(body));
+        assert_eq!(
+            text,
+            r#"{"content":{"b":1.5,"a":-0.0},"destination":"b","method":"PUT","origin":"a","uri":"/x"}"#
+        );
+        assert_eq!(sorted(body).as_deref(), Some(r#"{"a":-0.0,"b":1.5}"#));
     }
 }

@@ -53,4 +53,7 @@ pub enum OutboundSetupError {
     /// TLS cannot be set up.
     #[error("cannot set up TLS: {0}")]
     Tls(String),
+    /// Name servers cannot be asked.
+    #[error("cannot set up DNS: {0}")]
+    Dns(String),
 }

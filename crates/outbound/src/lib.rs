@@ -2,10 +2,11 @@
 //! services, push gateways, whatever comes.
 //!
 //! Where a request goes is often for strangers to say. So the door decides by the address that is *connected to*
-//! whether it may be (security.md I01, I02), follows no redirect, speaks TLS unless told otherwise, and bounds time and
-//! size. It knows nothing of Matrix: what an answer means is for its callers.
+//! whether it may be (security.md I01, I02), follows no redirect unless told otherwise, speaks TLS unless told
+//! otherwise, and bounds time and size. Hosts that offer a service are found by its SRV records. It knows nothing of Matrix: what an answer means is for its callers.
 //!
-//! Read in this order: [`policy`] (which addresses), [`request`], [`outbound`] (sending), [`answer`].
+//! Read in this order: [`policy`] (which addresses), [`request`], [`outbound`] (sending), `resolver` and [`service`] (from
+//! names to addresses), [`answer`].
 
 pub mod answer;
 pub mod error;
@@ -13,6 +14,8 @@ pub mod outbound;
 pub mod policy;
 pub mod request;
 mod resolver;
+pub mod service;
+mod srv;
 mod tls;
 
 /// The words that requests are made of.
@@ -23,4 +26,5 @@ pub use self::{
     error::{OutboundError, OutboundSetupError},
     outbound::{Outbound, OutboundConfig},
     request::OutboundRequest,
+    service::Service,
 };

@@ -3,13 +3,15 @@
 use std::{error::Error, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
+use http::Method;
 use reqwest::{Client, ClientBuilder, Response, redirect};
 use url::{Host, Url};
 
 use crate::{
-    OutboundAnswer, OutboundError, OutboundRequest, OutboundSetupError,
+    OutboundAnswer, OutboundError, OutboundRequest, OutboundSetupError, Service,
     policy::{PRIVATE_RANGES, Policy},
     resolver::{Forbidden, Guarded},
+    service::ServiceResolver,
     tls,
 };
 
@@ -18,6 +20,10 @@ const IDLE: Duration = Duration::from_secs(30);
 
 /// How many such connections are kept for each host.
 const IDLE_PER_HOST: usize = 4;
+
+/// How long it may take to find a host, connect and agree on TLS; longer where SRV records are asked for first.
+const CONNECT: Duration = Duration::from_secs(5);
+const CONNECT_TO_SERVICE: Duration = Duration::from_secs(10);
 
 /// What the door is made of.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +36,8 @@ pub struct OutboundConfig {
     pub exempt: Vec<String>,
     /// Files with certificate authorities besides the system's, in PEM.
     pub extra_ca_files: Vec<PathBuf>,
+    /// How hosts are found for requests that go to a service of theirs.
+    pub service: Option<Service>,
 }
 
 /// The door. Cheap to clone.
@@ -44,6 +52,8 @@ struct Inner {
     guarded: Client,
     /// For hosts that are exempt from the policy, and no others.
     unguarded: Client,
+    /// For services. Its connections are kept apart: the same host's pages are elsewhere.
+    service: Option<Client>,
 }
 
 impl Outbound {
@@ -62,6 +72,14 @@ impl Outbound {
                 .build()
                 .map_err(|error| OutboundSetupError::Tls(error.to_string()))
         };
+        let service = match &config.service {
+            Some(service) => {
+                let resolver = ServiceResolver::new(Arc::clone(&policy), service)?;
+                let client = client(tls.clone(), CONNECT_TO_SERVICE).dns_resolver(resolver);
+                Some(build(client)?)
+            }
+            None => None,
+        };
         Ok(Self {
             inner: Arc::new(Inner {
                 policy,
@@ -70,37 +88,55 @@ impl Outbound {
                     .iter()
                     .map(|host| host.to_ascii_lowercase())
                     .collect(),
-                guarded: build(client(tls.clone()).dns_resolver(resolver))?,
-                unguarded: build(client(tls))?,
+                guarded: build(client(tls.clone(), CONNECT).dns_resolver(resolver))?,
+                unguarded: build(client(tls, CONNECT))?,
+                service,
             }),
         })
     }
 
     /// Sends a request and reads the whole answer.
     pub async fn send(&self, request: OutboundRequest) -> Result<OutboundAnswer, OutboundError> {
-        let url = Url::parse(&request.url).map_err(|_| OutboundError::InvalidUrl)?;
-        let client = self.client(&url, request.plain)?;
-        let mut sending = client.request(request.method, url);
-        for (name, value) in request.headers {
-            sending = sending.header(name, value);
-        }
-        if let Some(body) = request.body {
-            sending = sending.body(body);
-        }
-        let whole = async {
-            let response = sending.send().await.map_err(|error| reason(&error))?;
-            answer(response, request.max_bytes).await
-        };
-        tokio::time::timeout(request.timeout, whole)
+        tokio::time::timeout(request.timeout, self.send_and_follow(request))
             .await
             .unwrap_or(Err(OutboundError::TimedOut))
     }
 
+    /// Each place that the request is sent on to is held to the same rules.
+    async fn send_and_follow(&self, mut request: OutboundRequest) -> Result<OutboundAnswer, OutboundError> {
+        let mut url = Url::parse(&request.url).map_err(|_| OutboundError::InvalidUrl)?;
+        loop {
+            let response = self.send_once(&mut request, url.clone()).await?;
+            if !response.status().is_redirection() {
+                return answer(response, request.max_bytes, request.idle).await;
+            }
+            if request.redirects == 0 || request.method != Method::GET {
+                return Err(OutboundError::Redirected);
+            }
+            request.redirects -= 1;
+            url = place(&response, &url).ok_or(OutboundError::Redirected)?;
+        }
+    }
+
+    /// What the request holds is sent once; what follows are bare requests.
+    async fn send_once(&self, request: &mut OutboundRequest, url: Url) -> Result<Response, OutboundError> {
+        let client = self.client(&url, request)?;
+        let mut sending = client.request(request.method.clone(), url);
+        for (name, value) in std::mem::take(&mut request.headers) {
+            sending = sending.header(name, value);
+        }
+        if let Some(body) = request.body.take() {
+            sending = sending.body(body);
+        }
+        let beginning = async { sending.send().await.map_err(|error| reason(&error)) };
+        within(request.idle, beginning).await
+    }
+
     /// The client for this URL, unless it must not be asked at all.
-    fn client(&self, url: &Url, plain: bool) -> Result<&Client, OutboundError> {
+    fn client(&self, url: &Url, request: &OutboundRequest) -> Result<&Client, OutboundError> {
         match url.scheme() {
             "https" => {}
-            "http" if plain => {}
+            "http" if request.plain => {}
             "http" => return Err(OutboundError::SchemeRefused),
             _ => return Err(OutboundError::InvalidUrl),
         }
@@ -109,15 +145,18 @@ impl Outbound {
             return Err(OutboundError::InvalidUrl);
         }
         let host = url.host().ok_or(OutboundError::InvalidUrl)?;
-        if self.is_exempt(url) {
-            return Ok(&self.inner.unguarded);
-        }
         // The URL's grammar has turned `127.1`, `0x7f.1` and their like into addresses by now.
         let literal = match host {
             Host::Ipv4(address) => Some(IpAddr::V4(address)),
             Host::Ipv6(address) => Some(IpAddr::V6(address)),
             Host::Domain(_) => None,
         };
+        if literal.is_none() && request.service {
+            return self.inner.service.as_ref().ok_or(OutboundError::InvalidUrl);
+        }
+        if self.is_exempt(url) {
+            return Ok(&self.inner.unguarded);
+        }
         if literal.is_some_and(|address| !self.inner.policy.allows(address)) {
             return Err(OutboundError::Denied);
         }
@@ -143,25 +182,33 @@ impl std::fmt::Debug for Outbound {
     }
 }
 
-fn client(tls: rustls::ClientConfig) -> ClientBuilder {
+fn client(tls: rustls::ClientConfig, connect: Duration) -> ClientBuilder {
     Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(redirect::Policy::none())
         .retry(reqwest::retry::never())
         .no_proxy()
         .referer(false)
+        .connect_timeout(connect)
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(IDLE_PER_HOST)
         .user_agent("Gatehouse")
 }
 
-async fn answer(mut response: Response, max_bytes: usize) -> Result<OutboundAnswer, OutboundError> {
-    let status = response.status();
-    if status.is_redirection() {
-        return Err(OutboundError::Redirected);
-    }
-    let content_type = response
-        .headers()
+/// Where a redirect leads.
+fn place(response: &Response, from: &Url) -> Option<Url> {
+    let location = response.headers().get(http::header::LOCATION)?.to_str().ok()?;
+    from.join(location).ok()
+}
+
+async fn answer(
+    mut response: Response,
+    max_bytes: usize,
+    idle: Option<Duration>,
+) -> Result<OutboundAnswer, OutboundError> {
+    let status = response.status().as_u16();
+    let headers = std::mem::take(response.headers_mut());
+    let content_type = headers
         .get(http::header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .map(ToOwned::to_owned);
@@ -170,21 +217,35 @@ async fn answer(mut response: Response, max_bytes: usize) -> Result<OutboundAnsw
         return Err(OutboundError::TooLarge);
     }
     let mut body = BytesMut::new();
-    while let Some(chunk) = next(&mut response).await? {
+    while let Some(chunk) = within(idle, next(&mut response)).await? {
         if body.len() + chunk.len() > max_bytes {
             return Err(OutboundError::TooLarge);
         }
         body.extend_from_slice(&chunk);
     }
     Ok(OutboundAnswer {
-        status: status.as_u16(),
+        status,
         content_type,
+        headers,
         body: body.freeze(),
     })
 }
 
 async fn next(response: &mut Response) -> Result<Option<Bytes>, OutboundError> {
     response.chunk().await.map_err(|error| reason(&error))
+}
+
+/// Something that is to happen within a time, if one is given.
+async fn within<T>(
+    time: Option<Duration>,
+    happening: impl Future<Output = Result<T, OutboundError>>,
+) -> Result<T, OutboundError> {
+    match time {
+        Some(time) => tokio::time::timeout(time, happening)
+            .await
+            .unwrap_or(Err(OutboundError::TimedOut)),
+        None => happening.await,
+    }
 }
 
 /// What the library's error comes down to.

@@ -23,8 +23,11 @@ pub struct OutboundRequest {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) body: Option<Bytes>,
     pub(crate) timeout: Duration,
+    pub(crate) idle: Option<Duration>,
     pub(crate) max_bytes: usize,
+    pub(crate) redirects: u8,
     pub(crate) plain: bool,
+    pub(crate) service: bool,
 }
 
 impl OutboundRequest {
@@ -36,8 +39,11 @@ impl OutboundRequest {
             headers: Vec::new(),
             body: None,
             timeout: TIMEOUT,
+            idle: None,
             max_bytes: MAX_BYTES,
+            redirects: 0,
             plain: false,
+            service: false,
         }
     }
 
@@ -86,6 +92,25 @@ impl OutboundRequest {
     /// With another time for the whole of it.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Given up, too, when the answer does not begin, or stands still, for so long.
+    pub fn idle(mut self, idle: Duration) -> Self {
+        self.idle = Some(idle);
+        self
+    }
+
+    /// Whose answer may send us elsewhere so many times. Each place is held to the same policy. Only for what has no body
+    /// and no secrets: headers are not taken along.
+    pub fn redirects(mut self, redirects: u8) -> Self {
+        self.redirects = redirects;
+        self
+    }
+
+    /// To the service of the host ([`crate::Service`]), when the URL says no port.
+    pub fn to_service(mut self) -> Self {
+        self.service = true;
         self
     }
 

@@ -1,6 +1,6 @@
 //! From names to addresses that may be connected to.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{error::Error, net::SocketAddr, sync::Arc};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use thiserror::Error;
@@ -27,12 +27,22 @@ impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
         let policy = Arc::clone(&self.policy);
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            if found.iter().all(|address| policy.allows(address.ip())) {
-                Ok(Box::new(found.into_iter()) as Addrs)
-            } else {
-                Err(Box::new(NotUsed(Forbidden)).into())
-            }
+            let found = allowed_addresses(&policy, name.as_str(), 0).await?;
+            Ok(Box::new(found.into_iter()) as Addrs)
         })
+    }
+}
+
+/// The addresses of a name, with this port.
+pub(crate) async fn allowed_addresses(
+    policy: &Policy,
+    name: &str,
+    port: u16,
+) -> Result<Vec<SocketAddr>, Box<dyn Error + Send + Sync>> {
+    let found: Vec<SocketAddr> = tokio::net::lookup_host((name, port)).await?.collect();
+    if found.iter().all(|address| policy.allows(address.ip())) {
+        Ok(found)
+    } else {
+        Err(Box::new(NotUsed(Forbidden)))
     }
 }

@@ -1,6 +1,9 @@
 //! Making a room: all of its first events in one commit, or nothing.
 
 mod initial_state;
+mod invites;
+
+pub(crate) use self::invites::Prepared;
 
 use std::time::Duration;
 
@@ -12,12 +15,8 @@ use ruma::{
 
 use crate::{
     Rooms,
-    identity_servers::{IdentityServerError, InviteFacts, StoreOutcome},
-    membership::{
-        MembershipRequest,
-        invite::Directness,
-        invite_by_address::{AddressInvite, append_third_party_invite, may_invite_addresses},
-    },
+    identity_servers::IdentityServerError,
+    membership::{invite::Directness, invite_by_address::AddressInvite},
     room_transaction::{AppendError, Beside, RoomTransaction},
     send::{StateUpdate, append_state},
     write_error::{Attempt, Refusal, WriteError},
@@ -101,22 +100,24 @@ impl Rooms {
         request: &CreateRoom,
         hook: Option<Hook<'_>>,
     ) -> Result<OwnedRoomId, Attempt> {
-        let transaction = self
+        let prepared = self
             .prepare(creator, request, PowerLevelsCome::First, hook)
             .await?;
-        let room_id = transaction.head().room_id.clone();
-        transaction.commit().await?;
+        let room_id = prepared.transaction.head().room_id.clone();
+        prepared.transaction.commit().await?;
+        self.invite_elsewhere(creator, &room_id, prepared.elsewhere, request.directness)
+            .await;
         Ok(room_id)
     }
 
-    /// A room that is all there but for the commit.
+    /// A room that is all there but for the commit, and for the users of other servers who are to be invited then.
     pub(crate) async fn prepare(
         &self,
         creator: &UserId,
         request: &CreateRoom,
         power_levels: PowerLevelsCome,
         hook: Option<Hook<'_>>,
-    ) -> Result<RoomTransaction, WriteError> {
+    ) -> Result<Prepared, WriteError> {
         let content = create_content(creator, request)?;
         let begun = self
             .begin_new(request.version, request.room_id.as_ref(), creator, content)
@@ -132,61 +133,17 @@ impl Rooms {
                 .await
                 .map_err(|error| invalid_state(&update, error))?;
         }
-        self.append_invites(&mut transaction, creator, request).await?;
-        let asking = self.append_address_invites(&mut transaction, creator, request);
+        let mut prepared = Prepared {
+            transaction,
+            elsewhere: Vec::new(),
+        };
+        self.invite_all(&mut prepared, creator, &request.invite, request.directness)
+            .await?;
+        let asking = self.append_address_invites(&mut prepared, creator, request);
         tokio::time::timeout(PATIENCE, asking)
             .await
             .unwrap_or(Err(IdentityServerError::Unreachable.into()))?;
-        Ok(transaction)
-    }
-
-    /// Nobody else knows of the room yet, so that its turn may be held while the network is asked. All that may be refused
-    /// is refused before anything is kept elsewhere.
-    async fn append_address_invites(
-        &self,
-        transaction: &mut RoomTransaction,
-        creator: &UserId,
-        request: &CreateRoom,
-    ) -> Result<(), WriteError> {
-        if request.invite_3pid.is_empty() {
-            return Ok(());
-        }
-        may_invite_addresses(transaction.head(), creator)?;
-        let servers = &self.shared.identity_servers;
-        let mut unknown = Vec::new();
-        for (number, invite) in request.invite_3pid.iter().enumerate() {
-            let mut earlier = request.invite_3pid.iter().take(number);
-            if earlier.any(|earlier| earlier.address == invite.address) {
-                // One mail, however often it is named (B11).
-                continue;
-            }
-            let owner = servers.lookup(invite.asker(creator), &invite.address).await?;
-            match &owner {
-                Some(owner) => {
-                    let owner = std::slice::from_ref(owner);
-                    self.invite_all(transaction, creator, owner, request.directness)
-                        .await?;
-                }
-                None => unknown.push(invite),
-            }
-        }
-        let facts = self.with_sender(creator, facts(request)).await?;
-        let room_id = transaction.head().room_id.clone();
-        for invite in unknown {
-            let asker = invite.asker(creator);
-            let outcome = servers.store_invite(asker, &invite.address, &room_id, facts.clone());
-            match outcome.await? {
-                StoreOutcome::Owned(owner) => {
-                    let owner = std::slice::from_ref(&owner);
-                    self.invite_all(transaction, creator, owner, request.directness)
-                        .await?;
-                }
-                StoreOutcome::Stored(stored) => {
-                    append_third_party_invite(transaction, creator, &invite.address, &stored).await?;
-                }
-            }
-        }
-        Ok(())
+        Ok(prepared)
     }
 
     /// The creator joins, whatever the join rules will be.
@@ -207,54 +164,6 @@ impl Rooms {
         };
         transaction.append(creator, new, Beside::default()).await?;
         Ok(())
-    }
-
-    async fn append_invites(
-        &self,
-        transaction: &mut RoomTransaction,
-        creator: &UserId,
-        request: &CreateRoom,
-    ) -> Result<(), WriteError> {
-        self.invite_all(transaction, creator, &request.invite, request.directness)
-            .await
-    }
-
-    async fn invite_all(
-        &self,
-        transaction: &mut RoomTransaction,
-        creator: &UserId,
-        targets: &[OwnedUserId],
-        directness: Directness,
-    ) -> Result<(), WriteError> {
-        for target in targets {
-            let membership = transaction.head().membership(target);
-            if *target == creator || membership != ruma::events::room::member::MembershipState::Leave {
-                continue;
-            }
-            let plain = MembershipRequest::default();
-            self.append_invite(transaction, creator, target, &plain, directness)
-                .await?;
-        }
-        Ok(())
-    }
-}
-
-/// What a mail about the room may say, though nobody can look at it yet.
-fn facts(request: &CreateRoom) -> InviteFacts {
-    let join_rule = match request.preset {
-        Preset::PrivateChat | Preset::TrustedPrivateChat => "invite",
-        Preset::PublicChat => "public",
-    };
-    InviteFacts {
-        room_name: request.name.clone(),
-        room_alias: request.alias.as_ref().map(ToString::to_string),
-        room_join_rules: Some(join_rule.to_owned()),
-        room_type: request
-            .creation_content
-            .get("type")
-            .and_then(CanonicalJsonValue::as_str)
-            .map(ToOwned::to_owned),
-        ..InviteFacts::default()
     }
 }
 

@@ -21,8 +21,10 @@ pub struct CurrentMembership {
     pub membership: MembershipState,
     /// The event that made it so.
     pub event_id: OwnedEventId,
-    /// Where that event is.
+    /// Since when it is so.
     pub position: Position,
+    /// Where that event is.
+    pub place: Position,
     /// Whether the user wants to hear no more of the room.
     pub forgotten: bool,
     /// For invites and knocks: the stripped state that came along. What is not a list counts as empty (X01).
@@ -32,12 +34,14 @@ pub struct CurrentMembership {
 /// A change of a room's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateChange {
-    /// Where.
+    /// Since when it holds.
     pub position: Position,
     /// The type of the state.
     pub kind: String,
     /// Its key.
     pub state_key: String,
+    /// Where the event is that set it, mostly at the same position; `None`: there is no such state any more.
+    pub place: Option<Position>,
 }
 
 impl Rooms {
@@ -61,6 +65,7 @@ impl Rooms {
                 membership: row.membership,
                 event_id: row.event_id,
                 position: row.position,
+                place: row.place,
                 forgotten: row.forgotten,
             }));
             if !full {
@@ -121,6 +126,7 @@ impl Rooms {
                 position,
                 kind: row.kind,
                 state_key: row.state_key,
+                place: row.event.map(|(_, place)| place),
             }));
             if !full {
                 break;

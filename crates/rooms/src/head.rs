@@ -4,12 +4,13 @@ use std::{collections::HashMap, sync::Arc};
 
 use gatehouse_events::{Event, RoomVersion};
 use ruma::{
-    OwnedEventId, OwnedRoomId, OwnedUserId, UserId,
+    OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, ServerName, UserId,
     events::{StateEventType, room::member::MembershipState},
 };
 
 use crate::{
     power_levels::PowerLevels,
+    room_state::RoomState,
     tables::{HeadRow, MemberCounts},
 };
 
@@ -29,6 +30,8 @@ pub struct RoomHead {
     pub sequence: u64,
     /// How many users have which membership.
     pub counts: MemberCounts,
+    /// How many users of each server are joined; servers without any are left out.
+    pub servers: imbl::HashMap<OwnedServerName, u64>,
     /// Every user who has or had a membership.
     pub members: imbl::HashMap<OwnedUserId, Member>,
     /// The state but for members: type and state key to event.
@@ -68,6 +71,7 @@ impl RoomHead {
             depth: 0,
             sequence: 0,
             counts: MemberCounts::default(),
+            servers: imbl::HashMap::new(),
             members: imbl::HashMap::new(),
             state: imbl::OrdMap::new(),
             hot: HashMap::new(),
@@ -141,29 +145,55 @@ impl RoomHead {
         content.get(field)?.as_str().map(str::to_owned)
     }
 
-    /// Takes in an event that has been authorised: extremities, depth, state, members, counts.
-    pub(crate) fn apply(&mut self, event: &Arc<Event>) {
-        self.extremities = vec![event.event_id.clone()];
-        self.depth = event.depth;
+    /// Whether any user of this server is joined.
+    pub fn has_server(&self, server: &ServerName) -> bool {
+        self.servers.contains_key(server)
+    }
+
+    /// The state, members included.
+    pub fn room_state(&self) -> RoomState {
+        RoomState {
+            members: self.members.clone(),
+            state: self.state.clone(),
+        }
+    }
+
+    /// Makes the event one of the ends of the graph. The depth that others say counts for nothing but the next depth.
+    pub(crate) fn advance(&mut self, event: &Event) {
+        self.extremities.retain(|end| !event.prev_events.contains(end));
+        self.extremities.push(event.event_id.clone());
+        self.depth = self.depth.max(event.depth);
         self.sequence += 1;
-        let Some(state_key) = &event.state_key else {
-            return;
-        };
-        let kind = event.kind.to_string();
+    }
+
+    /// Makes the event what a state key is now; `None`: the key is nothing now.
+    pub(crate) fn set_state(&mut self, kind: &str, state_key: &str, event: Option<&Arc<Event>>) {
         if kind == "m.room.member" {
-            self.apply_member(event, state_key);
+            let Ok(user) = OwnedUserId::try_from(state_key) else {
+                return;
+            };
+            let member = event.map(|event| Member {
+                membership: membership_in(event),
+                event_id: event.event_id.clone(),
+            });
+            self.set_member(user, member);
             return;
         }
-        if state_key.is_empty()
-            && let Some(name) = HOT.iter().find(|name| **name == kind)
-        {
-            self.hot.insert(name, Arc::clone(event));
+        let name = HOT.iter().find(|name| **name == kind && state_key.is_empty());
+        if let Some(name) = name {
+            match event {
+                Some(event) => self.hot.insert(name, Arc::clone(event)),
+                None => self.hot.remove(name),
+            };
             if matches!(*name, "m.room.create" | "m.room.power_levels") {
                 self.refresh_power_levels();
             }
         }
-        self.state
-            .insert((kind, state_key.clone()), event.event_id.clone());
+        let key = (kind.to_owned(), state_key.to_owned());
+        match event {
+            Some(event) => self.state.insert(key, event.event_id.clone()),
+            None => self.state.remove(&key),
+        };
     }
 
     /// Takes in a row of the current state; `membership` is what it says of a member.
@@ -172,27 +202,39 @@ impl RoomHead {
             self.state.insert(key, event_id);
         } else if let Ok(user) = OwnedUserId::try_from(key.1) {
             let membership = MembershipState::from(membership);
-            self.members.insert(user, Member { membership, event_id });
+            self.set_member(user, Some(Member { membership, event_id }));
         }
     }
 
-    fn apply_member(&mut self, event: &Arc<Event>, state_key: &str) {
-        let Ok(user) = OwnedUserId::try_from(state_key) else {
+    /// As [`Self::set`], where the row is gone.
+    pub(crate) fn unset(&mut self, key: &(String, String)) {
+        self.set_state(&key.0, &key.1, None);
+    }
+
+    fn set_member(&mut self, user: OwnedUserId, member: Option<Member>) {
+        let server = user.server_name().to_owned();
+        let after = member.as_ref().map(|member| member.membership.clone());
+        let before = match member {
+            Some(member) => self.members.insert(user, member),
+            None => self.members.remove(&user),
+        };
+        let before = before.map(|member| member.membership);
+        if before == after {
             return;
-        };
-        let membership = membership_in(event);
-        let member = Member {
-            membership: membership.clone(),
-            event_id: event.event_id.clone(),
-        };
-        let before = self.members.insert(user, member);
-        if let Some(before) = before
-            && let Some(count) = self.count(&before.membership)
-        {
+        }
+        if let Some(count) = before.as_ref().and_then(|before| self.count(before)) {
             *count = count.saturating_sub(1);
         }
-        if let Some(count) = self.count(&membership) {
+        if let Some(count) = after.as_ref().and_then(|after| self.count(after)) {
             *count += 1;
+        }
+        let joined = self.servers.get(&server).copied().unwrap_or_default();
+        let leaves = u64::from(before == Some(MembershipState::Join));
+        let joined = joined.saturating_sub(leaves) + u64::from(after == Some(MembershipState::Join));
+        if joined == 0 {
+            self.servers.remove(&server);
+        } else {
+            self.servers.insert(server, joined);
         }
     }
 

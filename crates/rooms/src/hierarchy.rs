@@ -3,13 +3,13 @@
 use std::{cmp::Ordering, collections::HashSet, fmt, str::FromStr};
 
 use gatehouse_store::{Direction, Range, StoreError};
-use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId, events::room::member::MembershipState};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    Rooms, read_error::ReadError, stored::StoredEvent, summary::RoomSummary, tables::CURRENT_STATE,
-    token::InvalidToken,
+    Rooms, peer_error::PeerError, read_error::ReadError, stored::StoredEvent, summary::RoomSummary,
+    tables::CURRENT_STATE, token::InvalidToken,
 };
 
 /// Rooms a page at most, and when the client does not say (limits, "space hierarchy").
@@ -69,6 +69,17 @@ pub struct SpaceChild {
     suggested: bool,
     #[serde(skip)]
     order: Option<String>,
+}
+
+/// One level of a space, for another server.
+#[derive(Debug, Serialize)]
+pub struct PeerHierarchy {
+    /// The room.
+    pub room: HierarchyRoom,
+    /// What is in it and may be known of by that server.
+    pub children: Vec<RoomSummary>,
+    /// What is in it and is known here, but may not be known of by that server.
+    pub inaccessible_children: Vec<OwnedRoomId>,
 }
 
 /// Pages are found again by walking from the start and leaving out what was shown, so the token needs no memory on
@@ -139,6 +150,58 @@ impl Rooms {
         })
     }
 
+    /// A space and what is directly in it, for a server some of whose users may be shown it.
+    pub async fn hierarchy_for_server(
+        &self,
+        origin: &ServerName,
+        space: &RoomId,
+        suggested_only: bool,
+    ) -> Result<PeerHierarchy, PeerError> {
+        let room = self.describe(space).await?.ok_or(PeerError::NoSuchRoom)?;
+        if !self.server_may_know_of(&room, origin).await? {
+            return Err(PeerError::NoSuchRoom);
+        }
+        let children_state = self.space_children(&room, suggested_only).await?;
+        let (mut children, mut inaccessible_children) = (Vec::new(), Vec::new());
+        for child in children_state.iter().take(MAX_PAGE) {
+            match self.describe(&child.state_key).await? {
+                Some(child) if self.server_may_know_of(&child, origin).await? => children.push(child),
+                Some(child) => inaccessible_children.push(child.room_id),
+                None => {}
+            }
+        }
+        Ok(PeerHierarchy {
+            room: HierarchyRoom { room, children_state },
+            children,
+            inaccessible_children,
+        })
+    }
+
+    /// Whether somebody on that server may know of the room: they are in it or invited, or could join or knock.
+    async fn server_may_know_of(&self, room: &RoomSummary, origin: &ServerName) -> Result<bool, PeerError> {
+        let Some(head) = self.resident_head(&room.room_id).await? else {
+            return Ok(false);
+        };
+        if !self.server_is_allowed(&head, origin).await? {
+            return Ok(false);
+        }
+        if self.may_know_of(room, None, None).await? || head.has_server(origin) {
+            return Ok(true);
+        }
+        if matches!(room.join_rule.as_str(), "restricted" | "knock_restricted") {
+            for allowed in &room.allowed_room_ids {
+                let head = self.resident_head(allowed).await?;
+                if head.is_some_and(|head| head.has_server(origin)) {
+                    return Ok(true);
+                }
+            }
+        }
+        let mut members = head.members.iter();
+        Ok(members.any(|(user, member)| {
+            user.server_name() == origin && member.membership == MembershipState::Invite
+        }))
+    }
+
     async fn known_room(&self, user: &UserId, room_id: &RoomId) -> Result<Option<RoomSummary>, StoreError> {
         let Some(room) = self.describe(room_id).await? else {
             return Ok(None);
@@ -162,7 +225,7 @@ impl Rooms {
             .store
             .scan(&CURRENT_STATE, &range, Direction::Forward, MAX_CHILDREN)
             .await?;
-        let places: Vec<_> = rows.into_iter().map(|(_, (_, at, _))| at).collect();
+        let places: Vec<_> = rows.into_iter().map(|(_, row)| row.place).collect();
         let events = self.timeline_rows(&room.room_id, &places).await?;
         let mut children: Vec<_> = events
             .iter()

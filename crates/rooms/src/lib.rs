@@ -7,6 +7,8 @@ mod erasure;
 mod event_cache;
 pub mod filter;
 mod followed;
+mod for_servers;
+mod graph;
 pub mod head;
 pub mod hierarchy;
 pub mod history_visibility;
@@ -15,27 +17,36 @@ mod loading;
 pub mod members;
 pub mod membership;
 pub mod messages;
+mod own_events;
 mod past_state;
+pub mod peer_error;
 pub mod power_levels;
 mod power_levels_check;
 pub mod present;
+mod raw_pdus;
 mod read_error;
 #[cfg(test)]
 mod read_tests;
+pub mod receive;
+#[cfg(test)]
+mod receive_tests;
 pub mod redact;
 pub mod relations;
 pub mod remote_servers;
 pub mod report;
+mod room_state;
 mod room_transaction;
 mod room_view;
 mod rooms;
 pub mod send;
+mod server_acl;
 mod state_reads;
 mod stored;
 pub mod summary;
 mod tables;
 mod timeline_walk;
 mod timestamp_to_event;
+mod to_send;
 pub mod token;
 mod turns;
 pub mod upgrade;
@@ -53,17 +64,22 @@ pub use self::{
         MembershipRequest,
         bound_address::{BoundAddress, BoundInvite, BoundOutcome},
         deactivation::DeactivationError,
+        for_peers::{JoinAnswer, PeerInvite, Sent},
         invite_by_address::AddressInvite,
         join::Join,
         signed_block::SignedBlock,
     },
+    peer_error::PeerError,
     power_levels::PowerLevels,
     read_error::ReadError,
+    receive::Received,
     remote_servers::{NoFederation, RemoteServers},
+    room_state::RoomState,
     room_transaction::Transaction,
     room_view::{AsOf, RoomView},
     rooms::{Rooms, WeakRooms},
     stored::{StoredEvent, TimelineRows},
     tables::MemberCounts,
+    to_send::{EventToSend, OutgoingPdu},
     write_error::{Refusal, ThirdPartyRefusal, WriteError},
 };

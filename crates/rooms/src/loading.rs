@@ -116,8 +116,8 @@ impl Rooms {
             if let Some((last, _)) = rows.last() {
                 range = range.after(last);
             }
-            for ((_, kind, state_key), (event_id, _, membership)) in rows {
-                head.set((kind, state_key), event_id, membership);
+            for ((_, kind, state_key), row) in rows {
+                head.set((kind, state_key), row.event_id, row.membership);
             }
             if !full {
                 return Ok(());

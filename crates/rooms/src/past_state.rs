@@ -1,7 +1,8 @@
 //! The room's state, now or as it was at a position.
 //!
-//! The state of the past is the state of now with every later change undone, newest first. That is exact while the
-//! room's history is one line, as it is without federation.
+//! The state of the past is the state of now with every later change undone, newest first. Where the graph has branches,
+//! this is the state that this server held to be the room's at that position: the room's *line*. The state before a
+//! single event of a branch is in [`crate::graph`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -107,9 +108,9 @@ impl Rooms {
             .iter()
             .zip(current)
             .map(async |(user, current)| match current {
-                None => Ok(None),
-                Some((_, at, _)) if at <= position => Ok(Some(at)),
-                Some(_) => {
+                None if position == Position::MAX => Ok(None),
+                Some(row) if row.since <= position => Ok(Some(row.place)),
+                _ => {
                     self.state_place_at(room_id, MEMBER, user.as_str(), position)
                         .await
                 }
@@ -145,7 +146,11 @@ impl Rooms {
             .store
             .scan(&STATE_HISTORY, &range, Direction::Backward, 1)
             .await?;
-        Ok(rows.into_iter().next().map(|((_, _, _, at), _)| at))
+        Ok(rows
+            .into_iter()
+            .next()
+            .and_then(|(_, version)| version.event)
+            .map(|(_, place)| place))
     }
 
     async fn part_at(
@@ -178,7 +183,7 @@ impl Rooms {
             }
             let found = rows
                 .into_iter()
-                .map(|((_, kind, state_key), (_, position, _))| ((kind, state_key), Place::At(position)));
+                .map(|((_, kind, state_key), row)| ((kind, state_key), Place::At(row.place)));
             places.extend(found);
             if !full {
                 return Ok(());

@@ -13,7 +13,7 @@ use crate::{
     relations::index::unindex_relation,
     room_transaction::{Beside, RoomTransaction, Transaction},
     send::{Message, may_send},
-    tables::{EVENT_INDEX, EventRow, TIMELINE},
+    tables::{EVENT_INDEX, EventRow, STATE_COPIES, Standing, TIMELINE},
     write_error::{Attempt, Refusal, WriteError, attempt},
 };
 
@@ -127,7 +127,7 @@ impl Rooms {
             .await
             .map_err(WriteError::from)?;
         if row.redacted_by.is_none() {
-            take_out(&mut transaction, &event, &target, (position, row));
+            self.take_out(&mut transaction, &event, (position, row)).await?;
         }
         transaction.commit().await?;
         Ok(event.event_id.clone())
@@ -155,14 +155,36 @@ fn parse(row: &EventRow, room_id: &RoomId, transaction: &RoomTransaction) -> Opt
     Event::parse(&row.pdu, room_id, transaction.head().version, Some(&row.event_id)).ok()
 }
 
-/// Replaces the row by what the room version keeps, in the commit of the redaction.
-fn take_out(
+impl Rooms {
+    /// Takes out what an event said, wherever it is kept, in the commit of the redaction.
+    pub(crate) async fn take_out(
+        &self,
+        transaction: &mut RoomTransaction,
+        redaction: &Event,
+        (position, row): (Position, EventRow),
+    ) -> Result<(), StoreError> {
+        let copy = self.store.get(&STATE_COPIES, &(row.event_id.clone(),)).await?;
+        take_out_row(transaction, redaction, (position, row));
+        if let Some((room, position)) = copy
+            && room == transaction.head().room_id
+            && let Some(row) = self.store.get(&TIMELINE, &(room, position)).await?
+        {
+            take_out_row(transaction, redaction, (position, row));
+        }
+        Ok(())
+    }
+}
+
+/// Replaces the row by what the room version keeps.
+fn take_out_row(
     transaction: &mut RoomTransaction,
     redaction: &Event,
-    target: &Event,
     (position, mut row): (Position, EventRow),
 ) {
     let room_id = transaction.head().room_id.clone();
+    let Some(target) = parse(&row, &room_id, transaction) else {
+        return;
+    };
     // A stored PDU parses; one that does not is left as it is rather than lost.
     let Ok(left) = redact(&row.pdu, transaction.head().version) else {
         return;
@@ -173,8 +195,9 @@ fn take_out(
     let key = (room_id.clone(), position);
     transaction.batch.expect(&TIMELINE, &key, Some(&before));
     transaction.batch.put(&TIMELINE, &key, &row);
-    unindex_relation(&mut transaction.batch, position, target);
-    if let Some(left) = parse(&row, &room_id, transaction) {
+    unindex_relation(&mut transaction.batch, position, &target);
+    if let Some(mut left) = parse(&row, &room_id, transaction) {
+        left.rejected = row.standing == Standing::Rejected;
         transaction.replace_hot(&Arc::new(left));
     }
 }

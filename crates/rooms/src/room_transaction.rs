@@ -3,6 +3,12 @@
 mod commit;
 mod confirm;
 mod events;
+mod received;
+mod rows;
+mod template;
+mod to_send;
+
+pub(crate) use self::rows::put_event;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -10,10 +16,9 @@ use gatehouse_events::{
     BuildError, Built, Event, NewEvent, Parents,
     authorise::{Denied, auth_types, authorise, authorise_by_auth_events},
 };
-use gatehouse_store::{Batch, Position, StoreError, Topic};
+use gatehouse_store::{Batch, StoreError};
 use ruma::{
-    OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId,
-    events::{StateEventType, TimelineEventType},
+    OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId, events::StateEventType,
     room_version_rules::EventsReferenceFormatVersion,
 };
 use thiserror::Error;
@@ -21,13 +26,8 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::{
     Rooms,
-    head::{RoomHead, membership_in},
-    relations::index::index_relation,
-    tables::{
-        CURRENT_STATE, EVENT_INDEX, EventRow, HeadRow, MEMBERSHIP_CHANGES, MEMBERSHIPS, MembershipChangeRow,
-        MembershipRow, ROOMS, RoomRow, STATE_CHANGES, STATE_HISTORY, StateChangeRow, TIMELINE, TIMESTAMPS,
-        TRANSACTION_TIMES, TRANSACTIONS,
-    },
+    head::RoomHead,
+    tables::{EventRow, HeadRow, ROOMS, RoomRow, Standing, TRANSACTION_TIMES, TRANSACTIONS},
     turns::{RoomSlot, Tip},
 };
 
@@ -77,6 +77,26 @@ impl Transaction {
 /// How far a create event is dated ahead at most, so that its room is another than those made before.
 const MAX_LATER_MS: u64 = 1_000;
 
+/// How many events one of ours follows at most (security.md X19): where the graph has more ends, a few of our events tie
+/// them together.
+const MAX_CITED: usize = 10;
+
+/// The depth of an event is at most the largest integer of canonical JSON (server-server API; security.md E25).
+const MAX_DEPTH: u64 = (1 << 53) - 1;
+
+/// The ends of the graph that the next event follows: the newest, and of the others the oldest.
+fn cited(extremities: &[OwnedEventId]) -> Vec<OwnedEventId> {
+    let Some((newest, others)) = extremities.split_last() else {
+        return Vec::new();
+    };
+    others
+        .iter()
+        .take(MAX_CITED - 1)
+        .chain([newest])
+        .cloned()
+        .collect()
+}
+
 /// What goes with an event besides its content.
 #[derive(Debug, Default)]
 pub(crate) struct Beside {
@@ -117,18 +137,8 @@ impl Rooms {
         let Some(head) = turn.head.as_deref().cloned() else {
             return Ok(None);
         };
-        Ok(Some(RoomTransaction {
-            rooms: self.clone(),
-            slot,
-            turn,
-            before: Some(head.row()),
-            head,
-            batch: Batch::new(),
-            appended: Vec::new(),
-            hashes: HashMap::new(),
-            redacted: Vec::new(),
-            transaction: None,
-        }))
+        let before = Some(head.row());
+        Ok(Some(RoomTransaction::new(self, slot, turn, before, head)))
     }
 
     /// Begins a new room with its create event.
@@ -142,18 +152,8 @@ impl Rooms {
         let (built, slot, turn) = self.free_room(version, chosen, creator, create).await?;
         authorise_by_auth_events(version, &built.event, |_| None)?;
         let room_id = built.event.room_id.clone();
-        let mut transaction = RoomTransaction {
-            rooms: self.clone(),
-            slot,
-            turn,
-            before: None,
-            head: RoomHead::empty(room_id.clone(), version),
-            batch: Batch::new(),
-            appended: Vec::new(),
-            hashes: HashMap::new(),
-            redacted: Vec::new(),
-            transaction: None,
-        };
+        let head = RoomHead::empty(room_id.clone(), version);
+        let mut transaction = RoomTransaction::new(self, slot, turn, None, head);
         let row = RoomRow {
             version: version.name().to_owned(),
         };
@@ -197,6 +197,27 @@ impl Rooms {
 }
 
 impl RoomTransaction {
+    fn new(
+        rooms: &Rooms,
+        slot: Arc<RoomSlot>,
+        turn: OwnedMutexGuard<Tip>,
+        before: Option<HeadRow>,
+        head: RoomHead,
+    ) -> Self {
+        Self {
+            rooms: rooms.clone(),
+            slot,
+            turn,
+            before,
+            head,
+            batch: Batch::new(),
+            appended: Vec::new(),
+            hashes: HashMap::new(),
+            redacted: Vec::new(),
+            transaction: None,
+        }
+    }
+
     /// Whether this client's transaction is on its way to the disk already.
     pub(crate) fn is_under_way(&self, sender: &UserId, transaction: Option<&Transaction>) -> bool {
         transaction.is_some_and(|transaction| self.slot.is_under_way(&transaction.key(sender)))
@@ -285,11 +306,11 @@ impl RoomTransaction {
     }
 
     async fn parents(&self, auth_events: Vec<OwnedEventId>) -> Result<Parents, AppendError> {
-        let prev_events = self.head.extremities.clone();
+        let prev_events = cited(&self.head.extremities);
         let mut parents = Parents {
             prev_events,
             auth_events,
-            depth: self.head.depth + 1,
+            depth: (self.head.depth + 1).min(MAX_DEPTH),
             hashes: Vec::new(),
         };
         let format = self.head.version.rules().events_reference_format;
@@ -312,34 +333,22 @@ impl RoomTransaction {
     fn stage(&mut self, built: Built, beside: Beside) -> Arc<Event> {
         let position = self.batch.next_position();
         let event = Arc::new(built.event);
-        let room = self.head.room_id.clone();
         self.hashes.insert(event.event_id.clone(), built.reference_hash);
-        let row = EventRow {
-            event_id: event.event_id.clone(),
-            pdu: built.pdu,
-            rejected: false,
-            redacted_by: None,
-            transaction: beside
-                .transaction
-                .as_ref()
-                .map(|transaction| (transaction.device_id.clone(), transaction.id.clone())),
-        };
-        self.batch.put(&TIMELINE, &(room.clone(), position), &row);
-        self.batch.put(
-            &EVENT_INDEX,
-            &(event.event_id.clone(),),
-            &(room.clone(), position),
-        );
-        let time = (room, event.origin_server_ts, position);
-        self.batch.put(&TIMESTAMPS, &time, &(event.event_id.clone(),));
-        index_relation(&mut self.batch, position, &event);
+        let mut row = EventRow::new(event.event_id.clone(), built.pdu, Standing::Accepted);
+        row.transaction = beside
+            .transaction
+            .as_ref()
+            .map(|transaction| (transaction.device_id.clone(), transaction.id.clone()));
+        self.put_event(position, &row, &event);
+        self.put_to_send(position, &event);
         if let Some(transaction) = &beside.transaction {
             self.stage_transaction(&event, transaction);
         }
-        if event.is_state() {
-            self.stage_state(&event, position, beside.stripped_state);
+        if let Some(state_key) = &event.state_key {
+            let key = (event.kind.to_string(), state_key.clone());
+            self.put_change(position, key, Some((&event, position)), beside.stripped_state);
         }
-        self.head.apply(&event);
+        self.head.advance(&event);
         self.appended.push(Arc::clone(&event));
         event
     }
@@ -354,52 +363,6 @@ impl RoomTransaction {
             .put(&TRANSACTIONS, &key, &(event.event_id.clone(), now_ms));
         self.batch
             .put(&TRANSACTION_TIMES, &(now_ms, key.0, key.1, key.2), &());
-    }
-
-    fn stage_state(&mut self, event: &Arc<Event>, position: Position, stripped_state: Option<String>) {
-        let Some(state_key) = event.state_key.clone() else {
-            return;
-        };
-        let room = self.head.room_id.clone();
-        let kind = event.kind.to_string();
-        let membership = match event.kind {
-            TimelineEventType::RoomMember => Some(membership_in(event)),
-            _ => None,
-        };
-        let change = StateChangeRow {
-            kind: kind.clone(),
-            state_key: state_key.clone(),
-            event_id: event.event_id.clone(),
-            replaced: self.head.state_event_id(&kind, &state_key).cloned(),
-        };
-        self.batch.put(&STATE_CHANGES, &(room.clone(), position), &change);
-        let text = membership.as_ref().map(ToString::to_string).unwrap_or_default();
-        let key = (room.clone(), kind, state_key.clone());
-        self.batch
-            .put(&CURRENT_STATE, &key, &(event.event_id.clone(), position, text));
-        let history = (key.0, key.1, key.2, position);
-        self.batch
-            .put(&STATE_HISTORY, &history, &(event.event_id.clone(),));
-        let (Some(membership), Ok(user)) = (membership, OwnedUserId::try_from(state_key)) else {
-            return;
-        };
-        let row = MembershipRow {
-            membership: membership.clone(),
-            event_id: event.event_id.clone(),
-            position,
-            forgotten: false,
-            stripped_state: stripped_state.unwrap_or_default(),
-        };
-        self.batch.put(&MEMBERSHIPS, &(user.clone(), room.clone()), &row);
-        let change = MembershipChangeRow {
-            room_id: room,
-            membership,
-            event_id: event.event_id.clone(),
-            forgotten: false,
-        };
-        self.batch
-            .put(&MEMBERSHIP_CHANGES, &(user.clone(), position), &change);
-        self.batch.touch(Topic::User(user));
     }
 
     /// Puts what redaction left of a state event where the head keeps the event.

@@ -9,7 +9,7 @@ use ruma::{OwnedServerName, ServerName, UserId};
 
 use crate::{
     config::Config, event_cache::EventCache, identity_servers::IdentityServers,
-    remote_servers::RemoteServers, turns::Turns,
+    membership::over_servers::under_way::JoinsUnderWay, remote_servers::RemoteServers, turns::Turns,
 };
 
 /// Rooms and everything in them. Cheap to clone.
@@ -29,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) identity_servers: Arc<dyn IdentityServers>,
     pub(crate) config: Config,
     pub(crate) turns: Turns,
+    pub(crate) joins: JoinsUnderWay,
     pub(crate) events: EventCache,
 }
 
@@ -57,6 +58,7 @@ impl Rooms {
                 identity_servers,
                 config,
                 turns,
+                joins: JoinsUnderWay::default(),
                 events,
             }),
         }

@@ -11,7 +11,7 @@ use crate::{
     Rooms,
     filter::Candidate,
     history_visibility::{PositionRange, Sight},
-    tables::{EVENT_INDEX, EventRow, ROOMS, TIMELINE},
+    tables::{EVENT_INDEX, EventRow, ROOMS, Standing, TIMELINE},
 };
 
 /// An event with its place in the room and what the server knows of it besides.
@@ -25,15 +25,27 @@ pub struct StoredEvent {
     pub redacted_by: Option<OwnedEventId>,
     /// The device that sent it and its transaction id.
     pub transaction: Option<(OwnedDeviceId, String)>,
+    /// What it is to the room.
+    pub(crate) standing: Standing,
+    off_line: bool,
+    after_gap: bool,
     kind: String,
 }
 
 impl StoredEvent {
     /// From a row; `None` when its PDU does not parse, which only damage can bring about.
-    fn read(room_id: &RoomId, version: RoomVersion, position: Position, row: EventRow) -> Option<Self> {
+    pub(crate) fn read(
+        room_id: &RoomId,
+        version: RoomVersion,
+        position: Position,
+        row: EventRow,
+    ) -> Option<Self> {
         let mut event = Event::parse(&row.pdu, room_id, version, Some(&row.event_id)).ok()?;
-        event.rejected = row.rejected;
+        event.rejected = row.standing == Standing::Rejected;
         Some(Self {
+            standing: row.standing,
+            off_line: row.off_line,
+            after_gap: row.after_gap,
             position,
             kind: event.kind.to_string(),
             event: Arc::new(event),
@@ -45,6 +57,16 @@ impl StoredEvent {
     /// Its id.
     pub fn event_id(&self) -> &EventId {
         &self.event.event_id
+    }
+
+    /// Whether it came in beside the room's line: the room's state may have changed with it otherwise than it says.
+    pub fn is_off_line(&self) -> bool {
+        self.off_line || self.after_gap || self.standing != Standing::Accepted
+    }
+
+    /// Whether it follows events that are not here, though other servers have them.
+    pub fn is_after_gap(&self) -> bool {
+        self.after_gap
     }
 
     /// Its type.
@@ -138,9 +160,9 @@ impl StoredEvent {
 /// A stretch of a room's timeline.
 #[derive(Debug, Default)]
 pub struct TimelineRows {
-    /// The events in the order of the scan; rejected ones are left out.
+    /// The events in the order of the scan; those that are not part of what clients see are left out.
     pub events: Vec<StoredEvent>,
-    /// How many rows there were, rejected ones among them: less than the limit means that there are no more.
+    /// How many rows there were, those left out among them: less than the limit means that there are no more.
     pub scanned: usize,
     /// The place of the last row.
     pub last: Option<Position>,
@@ -166,13 +188,14 @@ impl Rooms {
             last: rows.last().map(|((_, position), _)| *position),
             events: rows
                 .into_iter()
-                .filter(|(_, row)| !row.rejected)
+                .filter(|(_, row)| row.standing.is_shown())
                 .filter_map(|((_, position), row)| StoredEvent::read(room_id, version, position, row))
                 .collect(),
         })
     }
 
-    /// The events at these places of the room, in the order asked; those that are not there are left out.
+    /// The events at these places of the room, whether or not they are part of what clients see, in the order asked;
+    /// those that are not there or were rejected are left out.
     pub(crate) async fn timeline_rows(
         &self,
         room_id: &RoomId,
@@ -192,12 +215,16 @@ impl Rooms {
         Ok(positions
             .iter()
             .zip(rows)
-            .filter_map(|(position, row)| Some((position, row.filter(|row| !row.rejected)?)))
+            .filter_map(|(position, row)| {
+                let row = row.filter(|row| row.standing != Standing::Rejected)?;
+                Some((position, row))
+            })
             .filter_map(|(position, row)| StoredEvent::read(room_id, version, *position, row))
             .collect())
     }
 
-    /// Events of a room by their ids, in the order asked; those that are not there are left out. Two round trips.
+    /// Events of a room by their ids, whether or not they are part of what clients see, in the order asked; those that
+    /// are not there or were rejected are left out. Two round trips.
     pub async fn events_in_room(
         &self,
         room_id: &RoomId,
@@ -217,14 +244,17 @@ impl Rooms {
         self.timeline_rows(room_id, &positions).await
     }
 
-    /// An event by its id; one of another room does not exist.
+    /// An event of the room's history by its id; one of another room does not exist.
     pub(crate) async fn event_in_room(
         &self,
         room_id: &RoomId,
         event_id: &EventId,
     ) -> Result<Option<StoredEvent>, StoreError> {
         let events = self.events_in_room(room_id, &[event_id.to_owned()]).await?;
-        Ok(events.into_iter().next())
+        Ok(events
+            .into_iter()
+            .next()
+            .filter(|event| event.standing.is_shown()))
     }
 
     pub(crate) async fn version_of(&self, room_id: &RoomId) -> Result<Option<RoomVersion>, StoreError> {

@@ -108,7 +108,7 @@ impl Rooms {
     pub async fn describe(&self, room_id: &RoomId) -> Result<Option<RoomSummary>, StoreError> {
         let keys = SUMMARISED.map(|kind| (room_id.to_owned(), kind.to_owned(), String::new()));
         let rows = self.store.get_many(&CURRENT_STATE, &keys).await?;
-        let places: Vec<Position> = rows.into_iter().flatten().map(|(_, at, _)| at).collect();
+        let places: Vec<Position> = rows.into_iter().flatten().map(|row| row.place).collect();
         let events = self.timeline_rows(room_id, &places).await?;
         let head = self.store.get(&HEADS, &(room_id.to_owned(),)).await?;
         Ok(head.and_then(|head| summarise(room_id, &events, head.counts.joined)))

@@ -1,5 +1,10 @@
 //! What the rooms engine stores. Nobody else names these tables.
 
+mod event_row;
+mod graph_rows;
+mod invitations;
+mod state_rows;
+
 use gatehouse_store::{
     DecodeError, Position, Table, Value, json_value,
     key::{Decoder, Encoder, KeyPart},
@@ -8,28 +13,52 @@ use gatehouse_store::{
 use ruma::{OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, events::room::member::MembershipState};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::{
+    event_row::{EventRow, Standing},
+    graph_rows::{BackwardRow, StateBase, StateBeforeRow},
+    invitations::{INVITATIONS, InvitationRow},
+    state_rows::{CurrentStateRow, StateChangeRow, StateVersionRow},
+};
+
 /// Every room that this server is or was in. Written when the room is made.
 pub(crate) const ROOMS: Table<(OwnedRoomId,), RoomRow> = Table::new("rooms.rooms");
 /// Where a room's graph ends, and what is counted in it. Every append expects the row that it builds on.
 pub(crate) const HEADS: Table<(OwnedRoomId,), HeadRow> = Table::new("rooms.heads");
-/// The room's events in the order of their commits.
+/// The room's events in the order in which they came, history that was fetched later before the rest. Also those that
+/// are shown to nobody, see [`Standing`].
 pub(crate) const TIMELINE: Table<(OwnedRoomId, Position), EventRow> = Table::new("rooms.timeline");
-/// Where an event is.
+/// Where an event is. Of two rows, see [`STATE_COPIES`], the one that is part of the timeline.
 pub(crate) const EVENT_INDEX: Table<(OwnedEventId,), (OwnedRoomId, Position)> =
     Table::new("rooms.event_index");
-/// The state of now: which event set each key, where it is, and for members what it says (else empty).
-pub(crate) const CURRENT_STATE: Table<(OwnedRoomId, String, String), (OwnedEventId, Position, String)> =
+/// Where there is another row of an event that [`EVENT_INDEX`] does not lead to: it was kept for its state, and came
+/// into the timeline later. What is taken out of one is taken out of both.
+pub(crate) const STATE_COPIES: Table<(OwnedEventId,), (OwnedRoomId, Position)> =
+    Table::new("rooms.state_copies");
+/// The state of now: which event set each key.
+pub(crate) const CURRENT_STATE: Table<(OwnedRoomId, String, String), CurrentStateRow> =
     Table::new("rooms.current_state");
-/// Each change of the state, in order, with what it replaced.
+/// Each change of the state, in order, with what it replaced. One that the event at this position made, or that state
+/// resolution made; then there is no event here.
 pub(crate) const STATE_CHANGES: Table<(OwnedRoomId, Position), StateChangeRow> =
     Table::new("rooms.state_changes");
-/// Each state key's events, in order: the state of the past is the last at or before a position.
-pub(crate) const STATE_HISTORY: Table<(OwnedRoomId, String, String, Position), (OwnedEventId,)> =
+/// Each state key's versions by the position from which they hold: the state of the past is the last at or before a
+/// position.
+pub(crate) const STATE_HISTORY: Table<(OwnedRoomId, String, String, Position), StateVersionRow> =
     Table::new("rooms.state_history");
-/// A user's membership in each room that they have anything to do with.
+/// The state before an event that does not stand on the room's line.
+pub(crate) const STATE_BEFORE: Table<(OwnedRoomId, Position), StateBeforeRow> =
+    Table::new("rooms.state_before");
+/// The event at this position follows events that are not here.
+pub(crate) const BACKWARD: Table<(OwnedRoomId, Position), BackwardRow> = Table::new("rooms.backward");
+/// The same by the events that are not here.
+pub(crate) const MISSING: Table<(OwnedRoomId, OwnedEventId, Position), ()> = Table::new("rooms.missing");
+/// Redactions that came before what they redact: room, target, redaction, and 1 when its sender might redact anybody's.
+pub(crate) const PENDING_REDACTIONS: Table<(OwnedRoomId, OwnedEventId, OwnedEventId), (u8,)> =
+    Table::new("rooms.pending_redactions");
+/// The membership of a user of this server in each room that they have anything to do with.
 pub(crate) const MEMBERSHIPS: Table<(OwnedUserId, OwnedRoomId), MembershipRow> =
     Table::new("rooms.memberships");
-/// Each change of a user's memberships, in order.
+/// Each change of the memberships of a user of this server, in order.
 pub(crate) const MEMBERSHIP_CHANGES: Table<(OwnedUserId, Position), MembershipChangeRow> =
     Table::new("rooms.membership_changes");
 /// What a client's transaction id led to, for 24 hours: (user, device, scope and id).
@@ -52,6 +81,9 @@ pub(crate) const THREAD_ACTIVITY: Table<(OwnedRoomId, Position), (OwnedEventId,)
 /// The invitations by address that have been used, and by whom: one invitation, one user, once.
 pub(crate) const USED_INVITE_TOKENS: Table<(OwnedRoomId, String), (OwnedUserId,)> =
     Table::new("rooms.used_invite_tokens");
+/// The events that go to other servers and wait for it: room, a server concerned besides those in the room (or empty),
+/// and the sender's. Taken away by the sending queue.
+pub(crate) const TO_SEND: Table<(Position,), (OwnedRoomId, String, String)> = Table::new("rooms.to_send");
 /// What users reported, for the administrators.
 pub(crate) const REPORTS: Table<(Position,), ReportRow> = Table::new("rooms.reports");
 
@@ -129,118 +161,6 @@ impl Value for HeadRow {
     }
 }
 
-/// An event of the timeline.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct EventRow {
-    /// Its id.
-    pub(crate) event_id: OwnedEventId,
-    /// Its PDU as canonical JSON; what is left of it when it is redacted.
-    pub(crate) pdu: String,
-    /// Whether it failed the checks on receipt, and is shown to nobody.
-    pub(crate) rejected: bool,
-    /// The redaction that applied to it.
-    pub(crate) redacted_by: Option<OwnedEventId>,
-    /// The device that sent it and its transaction id.
-    pub(crate) transaction: Option<(OwnedDeviceId, String)>,
-}
-
-const REJECTED: u8 = 1;
-const REDACTED: u8 = 2;
-const TRANSACTION: u8 = 4;
-
-impl Value for EventRow {
-    fn encode_value(&self, out: &mut Encoder) {
-        out.byte(1);
-        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
-        out.byte(
-            flag(self.rejected, REJECTED)
-                | flag(self.redacted_by.is_some(), REDACTED)
-                | flag(self.transaction.is_some(), TRANSACTION),
-        );
-        self.event_id.encode_part(out);
-        if let Some(redaction) = &self.redacted_by {
-            redaction.encode_part(out);
-        }
-        if let Some((device, id)) = &self.transaction {
-            device.encode_part(out);
-            id.encode_part(out);
-        }
-        out.raw(self.pdu.as_bytes());
-    }
-
-    fn decode_value(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut input = versioned(bytes)?;
-        let flags = u8::decode_part(&mut input)?;
-        let event_id = OwnedEventId::decode_part(&mut input)?;
-        let redacted_by = if flags & REDACTED != 0 {
-            Some(OwnedEventId::decode_part(&mut input)?)
-        } else {
-            None
-        };
-        let transaction = if flags & TRANSACTION != 0 {
-            Some((
-                OwnedDeviceId::decode_part(&mut input)?,
-                String::decode_part(&mut input)?,
-            ))
-        } else {
-            None
-        };
-        let pdu = std::str::from_utf8(input.remaining())
-            .map_err(|_| DecodeError::Invalid("PDU"))?
-            .to_owned();
-        Ok(Self {
-            event_id,
-            pdu,
-            rejected: flags & REJECTED != 0,
-            redacted_by,
-            transaction,
-        })
-    }
-}
-
-/// One change of a room's state.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StateChangeRow {
-    /// The type of the state.
-    pub(crate) kind: String,
-    /// Its key.
-    pub(crate) state_key: String,
-    /// The event that set it.
-    pub(crate) event_id: OwnedEventId,
-    /// What it was before. No position: of an event whose commit is still under way nobody knows it yet.
-    pub(crate) replaced: Option<OwnedEventId>,
-}
-
-impl Value for StateChangeRow {
-    fn encode_value(&self, out: &mut Encoder) {
-        out.byte(1);
-        self.kind.encode_part(out);
-        self.state_key.encode_part(out);
-        self.event_id.encode_part(out);
-        if let Some(event_id) = &self.replaced {
-            event_id.encode_part(out);
-        }
-    }
-
-    fn decode_value(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut input = versioned(bytes)?;
-        let (kind, state_key) = (String::decode_part(&mut input)?, String::decode_part(&mut input)?);
-        let event_id = OwnedEventId::decode_part(&mut input)?;
-        let replaced = if input.is_empty() {
-            None
-        } else {
-            Some(OwnedEventId::decode_part(&mut input)?)
-        };
-        input.finish()?;
-        Ok(Self {
-            kind,
-            state_key,
-            event_id,
-            replaced,
-        })
-    }
-}
-
 /// A user's membership in a room, as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MembershipRow {
@@ -248,8 +168,10 @@ pub(crate) struct MembershipRow {
     pub(crate) membership: MembershipState,
     /// The event that set it.
     pub(crate) event_id: OwnedEventId,
-    /// Where that is.
+    /// Since when it holds.
     pub(crate) position: Position,
+    /// Where the event is.
+    pub(crate) place: Position,
     /// Whether the user has left and wants to hear no more of it.
     pub(crate) forgotten: bool,
     /// For invites and knocks: the stripped state that was sent along, as a JSON array; else empty.
@@ -263,6 +185,7 @@ impl Value for MembershipRow {
         self.membership.to_string().encode_part(out);
         self.event_id.encode_part(out);
         self.position.encode_part(out);
+        self.place.encode_part(out);
         out.raw(self.stripped_state.as_bytes());
     }
 
@@ -274,6 +197,7 @@ impl Value for MembershipRow {
             membership: MembershipState::from(String::decode_part(&mut input)?),
             event_id: OwnedEventId::decode_part(&mut input)?,
             position: Position::decode_part(&mut input)?,
+            place: Position::decode_part(&mut input)?,
             stripped_state: std::str::from_utf8(input.remaining())
                 .map_err(|_| DecodeError::Invalid("stripped state"))?
                 .to_owned(),

@@ -11,6 +11,7 @@ use crate::{
     read_error::ReadError,
     stored::{StoredEvent, TimelineRows},
     token::Token,
+    write_error::WriteError,
 };
 
 /// Rows read at once at least: small pages cost one round trip, and filtered ones not one a row.
@@ -21,6 +22,10 @@ const MAX_BATCH: usize = 1_000;
 /// go on from (E31).
 pub(crate) const MAX_SCANNED: usize = 10_000;
 
+/// Times that other servers are asked for history on the way to one page: each may take a while, and gives a hundred
+/// events.
+const MAX_FETCHES: usize = 3;
+
 /// A walk that has not ended.
 #[derive(Debug)]
 pub(crate) struct TimelineWalk {
@@ -29,6 +34,7 @@ pub(crate) struct TimelineWalk {
     /// What is left to read, in the order of the walk.
     ranges: VecDeque<PositionRange>,
     scanned: usize,
+    fetches: usize,
 }
 
 /// What a walk found.
@@ -70,6 +76,7 @@ impl TimelineWalk {
             direction,
             ranges,
             scanned: 0,
+            fetches: 0,
         }
     }
 
@@ -82,30 +89,79 @@ impl TimelineWalk {
     ) -> Result<Stretch, ReadError> {
         let mut events = Vec::new();
         let mut end = None;
+        // The page before may have ended with the event after a gap.
+        if let Some((_, last)) = self
+            .ranges
+            .front()
+            .copied()
+            .filter(|range| range.1 < Position::MAX)
+        {
+            self.fills_gap(rooms, last.next()).await?;
+        }
         while events.len() < limit {
             if self.scanned >= MAX_SCANNED {
                 return Ok(Stretch { events, end });
             }
             let batch = (limit - events.len()).clamp(MIN_BATCH, MAX_BATCH);
+            let range = self.ranges.front().copied();
             let rows = self.read(rooms, batch).await?;
             if rows.last.is_none() && self.ranges.is_empty() {
                 // An empty page ends the walk; one with events may be followed by an empty one.
                 let end = end.filter(|_| !events.is_empty());
                 return Ok(Stretch { events, end });
             }
+            let mut last = rows.last;
             for row in rows.events {
+                let position = row.position;
+                let is_after_gap = row.is_after_gap();
                 if wanted(&row) {
-                    let position = row.position;
                     events.push(row);
                     if events.len() == limit {
                         let end = Some(self.token_past(position));
                         return Ok(Stretch { events, end });
                     }
                 }
+                let goes_on = range.is_some_and(|(first, _)| first < position);
+                if is_after_gap && goes_on && self.fills_gap(rooms, position).await? {
+                    self.go_on_before(range, position);
+                    last = Some(position);
+                    break;
+                }
             }
-            end = rows.last.map(|last| self.token_past(last)).or(end);
+            end = last.map(|last| self.token_past(last)).or(end);
         }
         Ok(Stretch { events, end })
+    }
+
+    /// Gets the history that lies before an event, when the walk comes to it from after it. What cannot be had is left out.
+    async fn fills_gap(&mut self, rooms: &Rooms, position: Position) -> Result<bool, ReadError> {
+        if self.direction == Direction::Forward || self.fetches == MAX_FETCHES {
+            return Ok(false);
+        }
+        match rooms.fetch_history(&self.room_id, position).await {
+            Ok(None) => Ok(false),
+            Ok(Some(came)) => {
+                self.fetches += 1;
+                Ok(came > 0)
+            }
+            Err(WriteError::Store(error)) => Err(error.into()),
+            Err(error) => {
+                tracing::info!(room = %self.room_id, %error, "history was not taken in");
+                Ok(false)
+            }
+        }
+    }
+
+    /// Goes back to just before an event of the range that was read from.
+    fn go_on_before(&mut self, range: Option<PositionRange>, position: Position) {
+        let Some((first, _)) = range else { return };
+        // What was left of it, if anything, begins where it began.
+        if self.ranges.front().is_some_and(|left| left.0 == first) {
+            self.ranges.pop_front();
+        }
+        if first < position {
+            self.ranges.push_front((first, position.previous()));
+        }
     }
 
     /// The point just past an event in the direction of the walk.

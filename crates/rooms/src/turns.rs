@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use gatehouse_events::Event;
+use gatehouse_events::{Event, server_acl::ServerAcl};
 use gatehouse_store::Position;
 use parking_lot::RwLock;
 use quick_cache::sync::Cache;
@@ -23,6 +23,10 @@ use crate::{head::RoomHead, room_transaction::TransactionKey};
 pub(crate) struct RoomSlot {
     /// What the next append builds on. Lock this before `committed`.
     pub(crate) tip: Arc<Mutex<Tip>>,
+    /// Held while events of other servers are taken in, and what they build on is fetched. Lock this before `tip`.
+    pub(crate) receiving: Mutex<()>,
+    /// The room's server ACL, made ready: of which event, how long its content is, and what it says.
+    pub(crate) acl: parking_lot::Mutex<Option<(OwnedEventId, usize, Arc<ServerAcl>)>>,
     committed: RwLock<Option<Shown>>,
     /// What the tip builds on and the store does not show yet.
     unsettled: parking_lot::Mutex<HashMap<OwnedEventId, Unsettled>>,

@@ -73,10 +73,12 @@ impl Rooms {
             name_tombstone(&mut request.creation_content, &tombstone);
             self.prepare(sender, &request, PowerLevelsCome::Last, hook)
                 .await?
+                .transaction
         } else {
             let replacement = self
                 .prepare(sender, &request, PowerLevelsCome::Last, hook)
-                .await?;
+                .await?
+                .transaction;
             let tombstone = tombstone(&replacement.head().room_id);
             append_state(&mut transaction, sender, &tombstone).await?;
             replacement

@@ -7,7 +7,8 @@ use ruma::OwnedUserId;
 use thiserror::Error;
 
 use crate::{
-    identity_servers::IdentityServerError, remote_servers::RemoteError, room_transaction::AppendError,
+    graph::resolution::ResolutionError, identity_servers::IdentityServerError, remote_servers::RemoteError,
+    room_transaction::AppendError,
 };
 
 /// How often an operation is tried when others change the room at the same time. Where two nodes write to one room all
@@ -29,6 +30,9 @@ pub enum WriteError {
     /// The one who is meant takes no invites.
     #[error("{0} does not want to be invited to rooms.")]
     InviteBlocked(OwnedUserId),
+    /// The server of the one who is meant does not know the room's version.
+    #[error("The server of {0} does not know rooms of this version.")]
+    TargetCannotJoin(OwnedUserId),
     /// Guests are not let in.
     #[error("This room does not let guests in. Make an account to join.")]
     GuestsForbidden,
@@ -129,6 +133,9 @@ pub enum Refusal {
     /// The room does not take knocks.
     #[error("This room does not take knocks. Ask a member to invite you.")]
     KnockNotAllowed,
+    /// The server of the one who is meant does not take it.
+    #[error("The server of {0} refuses this.")]
+    TargetServerRefuses(OwnedUserId),
     /// A membership was to be set for somebody else that only they can set.
     #[error("Only {0} can do that for themselves.")]
     NotForOthers(OwnedUserId),
@@ -227,6 +234,15 @@ impl From<AppendError> for WriteError {
             }
             AppendError::Build(error) => Self::BadContent(error.to_string()),
             AppendError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ResolutionError> for WriteError {
+    fn from(error: ResolutionError) -> Self {
+        match error {
+            ResolutionError::Store(error) => error.into(),
+            ResolutionError::Rules(error) => Refusal::Rules(error.to_string()).into(),
         }
     }
 }

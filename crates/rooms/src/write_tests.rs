@@ -13,3 +13,8 @@ mod sizes;
 mod third_party;
 mod upgrades;
 mod versions;
+
+/// A public room, for the tests of other modules.
+pub(crate) fn public_request(version: gatehouse_events::RoomVersion) -> crate::create::CreateRoom {
+    house::request(version, crate::create::Preset::PublicChat)
+}

@@ -321,13 +321,29 @@ table! {
         deny_ip_ranges: Option<Vec<String>> = None,
         /// Servers that are asked for others' keys.
         trusted_key_servers: Vec<String> = Vec::new(),
+        /// Public keys in unpadded base64 that nobody is believed with, because their private halves are known.
+        denied_keys: Vec<String> = Vec::new(),
+        /// The keys that this server signed with before: `key_id`, `key`, `expired_ts`.
+        old_keys: Vec<OldKey> = Vec::new(),
         /// Whether others may read the published rooms.
         public_rooms: bool = false,
-        /// Only these servers, when any are named.
+        /// Only these servers, when any are named. `*.example.org` is every host below `example.org`.
         allow_servers: Vec<String> = Vec::new(),
         /// Never these servers.
         deny_servers: Vec<String> = Vec::new(),
     }
+}
+
+/// One of `[federation] old_keys`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OldKey {
+    /// Its id, such as `ed25519:a_1`.
+    pub key_id: String,
+    /// The public half in unpadded base64.
+    pub key: String,
+    /// Since when it is not used any more, in milliseconds since 1970.
+    pub expired_ts: u64,
 }
 
 table! {

@@ -34,6 +34,12 @@ pub(crate) fn spawn(tasks: &mut JoinSet<()>, engines: &Engines, stop: &Cancellat
             while let Ok(true) = rooms.forget_old_transactions().await {}
         }
     });
+    let (inbox, stopped) = (engines.inbox.clone(), stop.clone());
+    tasks.spawn(async move {
+        while wait(TRANSACTIONS_EVERY, &stopped).await {
+            while let Ok(true) = inbox.forget_old().await {}
+        }
+    });
     let (rooms, stopped) = (engines.rooms.clone(), stop.clone());
     tasks.spawn(async move {
         loop {
@@ -45,6 +51,12 @@ pub(crate) fn spawn(tasks: &mut JoinSet<()>, engines: &Engines, stop: &Cancellat
             }
         }
     });
+}
+
+/// Starts what sends events to other servers.
+pub(crate) fn spawn_sending(tasks: &mut JoinSet<()>, engines: &Engines, stop: &CancellationToken) {
+    let (federation, rooms, stopped) = (engines.federation.clone(), engines.rooms.clone(), stop.clone());
+    tasks.spawn(async move { federation.run_sending(rooms, stopped).await });
 }
 
 /// Starts what undoes bindings at identity servers.

@@ -7,13 +7,13 @@ use std::{
 };
 
 use gatehouse_accounts::{Accounts, Secret};
-use gatehouse_directory::{Directory, NoRemoteDirectories};
+use gatehouse_directory::{Directory, NoRemoteDirectories, RemoteDirectories};
 use gatehouse_events::{Clock, RoomVersion, SigningKey};
-use gatehouse_federation::Federation;
+use gatehouse_federation::{Federation, Inbox};
 use gatehouse_identity::Identity;
 use gatehouse_identity_client::{IdentityClient, Parts, Trust};
 use gatehouse_mail::Outbox;
-use gatehouse_rooms::{NoFederation, Rooms};
+use gatehouse_rooms::{NoFederation, RemoteServers, Rooms};
 use gatehouse_store::{Store, memory::MemoryBackend};
 use gatehouse_store_embedded::{EmbeddedBackend, EmbeddedConfig};
 use gatehouse_store_postgres::{PostgresBackend, PostgresConfig};
@@ -52,6 +52,8 @@ pub struct Engines {
     pub(crate) outbox: Outbox,
     /// Other homeservers.
     pub(crate) federation: Federation,
+    /// What they send.
+    pub(crate) inbox: Inbox,
     /// The bundled identity service, if it runs.
     pub identity: Option<Identity>,
     /// What is asked of identity servers.
@@ -165,10 +167,12 @@ fn engines(
         outbox.clone(),
     );
     let federation = Federation::new(
+        store.clone(),
         server_name,
         Arc::clone(&key),
         clock.clone(),
         outside::federation_outbound(config)?,
+        outside::federation_config(config)?,
     );
     let identities = Identities::new(config, &store, &clock, &outbox, &accounts, &federation, &key)?;
     let identity_client = IdentityClient::new(
@@ -188,7 +192,7 @@ fn engines(
         store.clone(),
         accounts.clone(),
         Arc::clone(&key),
-        Arc::new(NoFederation),
+        remote_servers(config, &federation),
         Arc::new(AskedByRooms(identity_client.clone())),
         rooms_config(config)?,
         clock.clone(),
@@ -203,9 +207,10 @@ fn engines(
         rooms.clone(),
         clock.clone(),
         directory_config,
-        Arc::new(NoRemoteDirectories),
+        remote_directories(config, &federation),
     );
     Ok(Engines {
+        inbox: Inbox::new(&federation, rooms.clone()),
         store,
         accounts,
         rooms,
@@ -217,6 +222,24 @@ fn engines(
         key,
         clock,
     })
+}
+
+/// Other servers, as rooms ask them.
+fn remote_servers(config: &Config, federation: &Federation) -> Arc<dyn RemoteServers> {
+    if config.federation.enabled {
+        Arc::new(federation.clone())
+    } else {
+        Arc::new(NoFederation)
+    }
+}
+
+/// The directories of other servers.
+fn remote_directories(config: &Config, federation: &Federation) -> Arc<dyn RemoteDirectories> {
+    if config.federation.enabled {
+        Arc::new(federation.clone())
+    } else {
+        Arc::new(NoRemoteDirectories)
+    }
 }
 
 fn make_data_dir(config: &Config) -> Result<(), StartError> {

@@ -50,10 +50,12 @@ pub(crate) async fn open_identity_watched(
     let settings = identity_service::settings(config, &ground.key)?;
     let outbox = outside::outbox(config, &ground.store, &clock)?;
     let federation = Federation::new(
+        ground.store.clone(),
         nobody(),
         Arc::new(ground.key),
         clock.clone(),
         outside::federation_outbound(config)?,
+        outside::federation_config(config)?,
     );
     let homeservers = Arc::new(OtherHomeservers::new(
         federation,

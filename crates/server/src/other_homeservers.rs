@@ -44,11 +44,12 @@ impl Homeservers for OtherHomeservers {
         request: &'a SignedRequest,
     ) -> BoxFuture<'a, Result<OwnedServerName, HomeserverError>> {
         Box::pin(async move {
+            let body = request.body.as_ref().map(ToString::to_string);
             let received = ReceivedRequest {
                 method: &request.method,
                 uri: &request.uri,
                 authorization: &request.authorization,
-                body: request.body.as_ref(),
+                body: body.as_deref(),
             };
             let names: Vec<&str> = self.identity_names.iter().map(String::as_str).collect();
             let verified = self.federation.verify(received, &names).await;

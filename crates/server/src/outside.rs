@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use gatehouse_events::Clock;
+use gatehouse_federation::{FederationConfig, OldKey};
 use gatehouse_identity_client::Trust;
 use gatehouse_mail::{
     Carriers, Outbox, OutboxConfig, SmsBody, SmsCarrier, SmsConfig, SmtpCarrier, SmtpConfig, SmtpTls,
@@ -10,6 +11,7 @@ use gatehouse_mail::{
 };
 use gatehouse_outbound::{Outbound, OutboundConfig};
 use gatehouse_store::Store;
+use ruma::OwnedServerName;
 use serde_json::json;
 
 use crate::{
@@ -28,6 +30,7 @@ fn door(config: &Config, exempt: Vec<String>) -> Result<Outbound, StartError> {
         deny_ip_ranges: config.outbound_http.deny_ip_ranges.clone(),
         exempt,
         extra_ca_files: config.outbound_http.extra_ca_files.clone(),
+        service: None,
     })?)
 }
 
@@ -42,8 +45,33 @@ pub(crate) fn federation_outbound(config: &Config) -> Result<Option<Outbound>, S
         deny_ip_ranges: federation.deny_ip_ranges.clone(),
         exempt: Vec::new(),
         extra_ca_files: federation.extra_ca_files.clone(),
+        service: Some(gatehouse_federation::discovery::service()),
     })?;
     Ok(Some(outbound))
+}
+
+/// What federation is told by the operator.
+pub(crate) fn federation_config(config: &Config) -> Result<FederationConfig, StartError> {
+    let federation = &config.federation;
+    let name = |name: &String| {
+        OwnedServerName::try_from(name.as_str()).map_err(|_| StartError::ServerName(name.clone()))
+    };
+    let old_key = |old: &config::OldKey| OldKey {
+        key_id: old.key_id.clone(),
+        key: old.key.clone(),
+        expired_ts: old.expired_ts,
+    };
+    Ok(FederationConfig {
+        trusted_key_servers: federation
+            .trusted_key_servers
+            .iter()
+            .map(name)
+            .collect::<Result<_, _>>()?,
+        denied_keys: federation.denied_keys.clone(),
+        old_keys: federation.old_keys.iter().map(old_key).collect(),
+        allow_servers: federation.allow_servers.clone(),
+        deny_servers: federation.deny_servers.clone(),
+    })
 }
 
 /// Where messages wait, with those who carry them, as far as they are set up.

@@ -45,6 +45,7 @@ pub async fn start(config: &Config, storage: Storage, clock: Clock) -> Result<Ru
     let follower = AbortOnDropHandle::new(tokio::spawn(async move { following.follow().await }));
     let mut tasks = JoinSet::new();
     housekeeping::spawn(&mut tasks, &engines, &stop);
+    housekeeping::spawn_sending(&mut tasks, &engines, &stop);
     housekeeping::spawn_unbinding(&mut tasks, &engines.identity_client, &stop);
     housekeeping::spawn_outbox(&mut tasks, &engines.outbox, &stop);
     if let Some(identity) = &engines.identity {
@@ -182,12 +183,15 @@ impl Routers {
             rooms: engines.rooms.clone(),
             directory: engines.directory.clone(),
             sync: sync.clone(),
+            federation: engines.federation.clone(),
             identity_client: engines.identity_client.clone(),
             config: Arc::new(client_config(config)?),
         };
+        gatehouse_admin_api::register_federation(&http.metrics, engines.federation.clone());
         let admin = AdminApi {
             http: http.clone(),
             accounts: engines.accounts.clone(),
+            federation: engines.federation.clone(),
             rooms: engines.rooms.clone(),
         };
         Ok(Self {
@@ -200,7 +204,10 @@ impl Routers {
                 gatehouse_federation_api::router(FederationApi {
                     http: http.clone(),
                     federation: engines.federation.clone(),
+                    inbox: engines.inbox.clone(),
                     rooms: engines.rooms.clone(),
+                    directory: engines.directory.clone(),
+                    public_rooms: config.federation.public_rooms,
                 })
             }),
             identity: engines.identity.clone().map(|identity| {

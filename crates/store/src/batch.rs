@@ -53,6 +53,14 @@ impl Batch {
         position
     }
 
+    /// Takes `count` further positions that nothing stands at yet, and says which is the first. What is written there
+    /// later lies before everything that this commit and those after it write.
+    pub fn reserve_positions(&mut self, count: u32) -> Position {
+        let first = Position::pending(self.positions);
+        self.positions = self.positions.saturating_add(count);
+        first
+    }
+
     /// The commit fails with a conflict unless the row is as given (`None`: absent).
     pub fn expect<K: Key, V: Value>(&mut self, table: &Table<K, V>, key: &K, value: Option<&V>) {
         let (key, _) = encode_key(key);

@@ -88,6 +88,7 @@ macro_rules! conformance_tests {
             commits: a_closed_store_refuses_commits;
             order: positions_are_gap_free_and_unique;
             order: pending_positions_are_filled_into_keys_and_values;
+            order: reserved_positions_lie_between_what_came_before_and_after;
             order: a_position_is_never_seen_before_its_rows;
             order: a_scan_never_sees_half_a_batch;
             watching: a_watcher_misses_nothing_and_sees_it_in_order;

@@ -42,10 +42,11 @@ impl StateForm {
 /// A state key, and what of it changed.
 type Changes = HashMap<(String, String), Change>;
 
-#[derive(Debug, Clone, Copy)]
+/// Places of events; `None`: state resolution left nothing, which no client can be told.
+#[derive(Debug, Clone, Copy, Default)]
 struct Change {
-    last: Position,
-    /// The last one that lies before the piece.
+    last: Option<Position>,
+    /// The last version that lies before the piece.
     before_piece: Option<Position>,
 }
 
@@ -136,8 +137,10 @@ impl Reading<'_> {
         let positions: Vec<_> = changes
             .into_values()
             .filter_map(|change| match form {
-                StateForm::Before if in_piece.contains(&change.last) => change.before_piece,
-                StateForm::Before | StateForm::After => Some(change.last),
+                StateForm::Before if change.last.is_some_and(|last| in_piece.contains(&last)) => {
+                    change.before_piece
+                }
+                StateForm::Before | StateForm::After => change.last,
             })
             .collect();
         Ok(self.sync.rooms().events_at(room, &positions).await?)
@@ -152,13 +155,11 @@ impl Reading<'_> {
         let mut changes = Changes::new();
         let rooms = self.sync.rooms();
         for found in rooms.state_changes(room, after, through, usize::MAX).await? {
-            let before_piece = (found.position <= piece_start).then_some(found.position);
-            let change = changes.entry((found.kind, found.state_key)).or_insert(Change {
-                last: found.position,
-                before_piece: None,
-            });
-            change.last = found.position;
-            change.before_piece = before_piece.or(change.before_piece);
+            let change = changes.entry((found.kind, found.state_key)).or_default();
+            change.last = found.place;
+            if found.position <= piece_start {
+                change.before_piece = found.place;
+            }
         }
         Ok(changes)
     }

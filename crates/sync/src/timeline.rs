@@ -144,17 +144,24 @@ impl Reading<'_> {
                 ranges.push((first, oldest.previous()));
             }
             for row in rows.events {
+                // Beside the room's line, state may change otherwise than the events say.
+                piece.has_all_state &= !row.is_off_line();
+                let gap = row.is_after_gap().then(|| row.position.previous());
                 if !self.shows(room, sight, span, &row).await? {
                     piece.has_all_state &= row.state_key().is_none();
-                    continue;
-                }
-                if piece.events.len() == limit {
+                } else if piece.events.len() == limit {
                     let oldest = piece.events.last().map(|event| event.position.previous());
                     piece.start = oldest.unwrap_or(span.through);
                     piece.limited = true;
                     return Ok(piece);
+                } else {
+                    piece.events.push(row);
                 }
-                piece.events.push(row);
+                if let Some(start) = gap {
+                    piece.start = start;
+                    piece.limited = true;
+                    return Ok(piece);
+                }
             }
         }
         Ok(piece)

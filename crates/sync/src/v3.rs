@@ -290,7 +290,7 @@ impl Reading<'_> {
         // What was done to the user after that, or without a stay: all that is told of the time.
         piece.limited |= span.state == StateWanted::None;
         let wanted = &self.filter.room.timeline;
-        let mut own = self.sync.rooms().events_at(room.0, &own).await?;
+        let mut own = self.sync.rooms().own_events(self.user, room.0, &own).await?;
         if let (State::After(state), Some(last)) = (&mut state, own.last()) {
             let last = vec![last.clone()];
             state.extend(self.encode(room.1, last, Detail::State).await?);
@@ -315,7 +315,8 @@ impl Reading<'_> {
         if membership.position != at {
             return Ok(());
         }
-        let own = self.sync.rooms().events_at(&membership.room_id, &[at]).await?;
+        let engine = self.sync.rooms();
+        let own = engine.own_events(self.user, &membership.room_id, &[at]).await?;
         let Some(own) = own.into_iter().next() else {
             return Ok(());
         };

@@ -6,12 +6,13 @@ mod filter;
 mod identifier;
 mod json;
 mod key;
+mod pdu;
 mod query;
 mod token;
 mod wildcard;
 
 pub use self::{
-    address::address, event::event, filter::filter, identifier::identifier, json::json, key::key,
+    address::address, event::event, filter::filter, identifier::identifier, json::json, key::key, pdu::pdu,
     query::query, token::token, wildcard::wildcard,
 };
 
@@ -37,6 +38,11 @@ pub const TARGETS: &[Target] = &[
         name: "event",
         check: event,
         corpus: event::CORPUS,
+    },
+    Target {
+        name: "pdu",
+        check: pdu,
+        corpus: pdu::CORPUS,
     },
     Target {
         name: "token",

@@ -4,10 +4,13 @@
 //! what `GATEHOUSE_TEST_STORE` names. A [`User`] speaks to it over HTTP as any client does. Nothing is mocked; tests
 //! see only what a client sees. The clock is the server's own and stands until a test moves it.
 //!
-//! Read in this order: [`server`], [`user`], [`answer`].
+//! Several servers that know each other are [`Neighbours`].
+//!
+//! Read in this order: [`server`], [`user`], [`answer`], [`neighbours`].
 
 pub mod answer;
 pub mod http;
+pub mod neighbours;
 pub mod server;
 pub mod user;
 
@@ -15,6 +18,7 @@ pub use gatehouse_server::config::{RateConfig, RateLimits};
 
 pub use self::{
     answer::Answer,
+    neighbours::Neighbours,
     server::{TestServer, configured, rate, started},
     user::User,
 };

@@ -4,6 +4,10 @@ use serde_json::{Value, json};
 
 use crate::{Answer, TestServer, answer::send};
 
+/// How often and how long is waited for what comes from elsewhere: half a minute in all.
+const SYNCS: usize = 60;
+const SYNC_TIMEOUT_MS: u64 = 500;
+
 /// A user with one device, logged in.
 pub struct User<'a> {
     server: &'a TestServer,
@@ -161,6 +165,80 @@ impl<'a> User<'a> {
         self.get(&format!("/rooms/{}/state", escaped(room))).await.ok()
     }
 
+    /// Syncs until this is true of what all syncs so far have brought, one after the other, and gives the last one.
+    ///
+    /// # Panics
+    ///
+    /// When it is not true after half a minute.
+    pub async fn sync_until(&self, what: &str, mut done: impl FnMut(&Value) -> bool) -> Value {
+        let mut since = String::new();
+        for _ in 0..SYNCS {
+            let sync = self.sync(&since, SYNC_TIMEOUT_MS).await;
+            if done(&sync) {
+                return sync;
+            }
+            let next = sync.get("next_batch").and_then(Value::as_str);
+            next.unwrap_or_default().clone_into(&mut since);
+        }
+        #[expect(clippy::panic, reason = "what never comes fails the test")]
+        {
+            panic!("{}: {what} never came", self.id)
+        }
+    }
+
+    /// Waits until an event with this id is in the room's timeline.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come within half a minute.
+    pub async fn sees_event(&self, room: &str, event_id: &str) -> Value {
+        let mut found = Value::Null;
+        self.sync_until(event_id, |sync| {
+            let events = sync.pointer(&format!("/rooms/join/{}/timeline/events", pointer(room)));
+            let event = events
+                .and_then(Value::as_array)
+                .and_then(|events| events.iter().find(|event| event["event_id"] == event_id));
+            found = event.cloned().unwrap_or_default();
+            event.is_some()
+        })
+        .await;
+        found
+    }
+
+    /// Waits until a user has this membership in a room that one is in.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come within half a minute.
+    pub async fn sees_membership(&self, room: &str, user: &str, membership: &str) {
+        let name = format!("{user} with {membership}");
+        let mut since = String::new();
+        for _ in 0..SYNCS {
+            let member = self.state(room, "m.room.member", user).await;
+            if member.status == 200 && member.body["membership"] == membership {
+                return;
+            }
+            let sync = self.sync(&since, SYNC_TIMEOUT_MS).await;
+            let next = sync.get("next_batch").and_then(Value::as_str);
+            next.unwrap_or_default().clone_into(&mut since);
+        }
+        #[expect(clippy::panic, reason = "what never comes fails the test")]
+        {
+            panic!("{}: {name} never came", self.id)
+        }
+    }
+
+    /// Waits until one is invited to (`invite`), has left (`leave`) or knocks at (`knock`) a room.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come within half a minute.
+    pub async fn sees_room_as(&self, section: &str, room: &str) -> Value {
+        let path = format!("/rooms/{section}/{}", pointer(room));
+        let sync = self.sync_until(&path, |sync| sync.pointer(&path).is_some()).await;
+        sync.pointer(&path).cloned().unwrap_or_default()
+    }
+
     /// A sync; `since` may be empty.
     pub async fn sync(&self, since: &str, timeout_ms: u64) -> Value {
         let since = if since.is_empty() {
@@ -170,6 +248,11 @@ impl<'a> User<'a> {
         };
         self.get(&format!("/sync?timeout={timeout_ms}{since}")).await.ok()
     }
+}
+
+/// A segment of a JSON pointer.
+fn pointer(segment: &str) -> String {
+    segment.replace('~', "~0").replace('/', "~1")
 }
 
 /// A path segment with everything but letters, digits and `-._~` escaped.

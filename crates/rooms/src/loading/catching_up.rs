@@ -58,8 +58,9 @@ impl Rooms {
         let keys: Vec<_> = keys.into_iter().collect();
         let rows = self.store.get_many(&CURRENT_STATE, &keys).await?;
         for ((_, kind, state_key), row) in keys.into_iter().zip(rows) {
-            if let Some((event_id, _, membership)) = row {
-                head.set((kind, state_key), event_id, membership);
+            match row {
+                Some(row) => head.set((kind, state_key), row.event_id, row.membership),
+                None => head.unset(&(kind, state_key)),
             }
         }
         Ok(true)

@@ -11,8 +11,9 @@ use ruma::{
 
 use super::{
     MembershipRequest,
-    invite::Directness,
+    invite::{self, Directness},
     invite_by_address::clear_third_party_invite,
+    over_servers::InviteDraft,
     signed_block::{SignedBlock, SigningInviteKey, display_name},
 };
 use crate::{
@@ -35,6 +36,8 @@ pub(crate) enum Accepted {
     Before,
     /// The user is in the room without it.
     InRoom,
+    /// The user's server has to sign the invite first.
+    Drafted(Box<InviteDraft>),
 }
 
 /// Whether a token may be used.
@@ -88,10 +91,16 @@ impl Rooms {
                     transaction.confirm().await?;
                     self.store.commit(spent).await?;
                 }
+                Accepted::Drafted(draft) => return Ok(Some(draft)),
             }
-            Ok(())
+            Ok(None)
         });
-        match accepted.await {
+        let accepted = match accepted.await {
+            Ok(Some(draft)) => self.send_invite(*draft).await.map(|_| ()),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        match accepted {
             Err(WriteError::Refused(Refusal::ThirdParty(ThirdPartyRefusal::Used))) => {
                 self.clear_used(room_id, &signed.token).await;
                 Err(Refusal::ThirdParty(ThirdPartyRefusal::Used).into())
@@ -173,6 +182,11 @@ impl Rooms {
         let block = third_party_invite(&invitation, signed);
         let request = MembershipRequest::default();
         let sender = &inviter;
+        if !self.is_local(mxid) {
+            let content = invite::content(&request, Directness::Ordinary, Some(block));
+            let draft = transaction.draft_invite(sender, mxid, content).await?;
+            return Ok(Accepted::Drafted(Box::new(draft)));
+        }
         self.append_invite_with(
             transaction,
             sender,

@@ -137,7 +137,7 @@ impl Rooms {
 
     /// Only the inviter's server can make the invite. Where this server is in the room, it passes on nothing that is not
     /// true: anybody may send it anything (security.md T18).
-    async fn hand_on(&self, mxid: &UserId, invite: &BoundInvite) -> Result<(), WriteError> {
+    pub(super) async fn hand_on(&self, mxid: &UserId, invite: &BoundInvite) -> Result<(), WriteError> {
         let called = match self.head(&invite.room_id).await? {
             None => mxid.to_string(),
             Some(head) => {

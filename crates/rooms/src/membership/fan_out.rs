@@ -12,7 +12,7 @@ const AT_ONCE: usize = 16;
 
 /// Makes each of the changes. Goes on when one fails, and tells the last failure. Goes on too when whoever asked goes
 /// away: a client that hangs up leaves nothing half done.
-pub(super) async fn each<T, F>(
+pub(crate) async fn each<T, F>(
     things: Vec<T>,
     change: impl Fn(T) -> F + Send + 'static,
 ) -> Result<(), WriteError>

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use gatehouse_events::Event;
-use ruma::{CanonicalJsonValue, OwnedEventId, RoomId, UserId, events::room::member::MembershipState};
+use ruma::{
+    CanonicalJsonObject, CanonicalJsonValue, OwnedEventId, RoomId, UserId,
+    events::room::member::MembershipState,
+};
 
 use super::{
-    MembershipRequest, append_member, member_event, require_joined, require_level,
+    MembershipRequest, append_member, member_event, over_servers::InviteDraft, require_joined, require_level,
     stripped_state::stripped_state,
 };
 use crate::{
@@ -33,7 +36,48 @@ impl Rooms {
         room_id: &RoomId,
         request: &MembershipRequest,
     ) -> Result<OwnedEventId, WriteError> {
-        attempt(|| self.try_invite(sender, target, room_id, request)).await
+        self.invite_to(sender, target, room_id, request, Directness::Ordinary)
+            .await
+    }
+
+    /// As [`Self::invite`], perhaps to a conversation of two. A user of another server is invited there first.
+    pub(crate) async fn invite_to(
+        &self,
+        sender: &UserId,
+        target: &UserId,
+        room_id: &RoomId,
+        request: &MembershipRequest,
+        directness: Directness,
+    ) -> Result<OwnedEventId, WriteError> {
+        if self.is_local(target) {
+            return attempt(|| self.try_invite(sender, target, room_id, request, directness)).await;
+        }
+        let drafted = attempt(|| self.try_draft(sender, target, room_id, request, directness)).await?;
+        match drafted {
+            Drafted::New(draft) => self.send_invite(*draft).await,
+            Drafted::Before(event_id) => Ok(event_id),
+        }
+    }
+
+    async fn try_draft(
+        &self,
+        sender: &UserId,
+        target: &UserId,
+        room_id: &RoomId,
+        request: &MembershipRequest,
+        directness: Directness,
+    ) -> Result<Drafted, Attempt> {
+        let mut transaction = self.begin_existing(room_id).await?;
+        may_invite(transaction.head(), sender, target)?;
+        if transaction.head().membership(target) == MembershipState::Invite
+            && let Some(event_id) = member_event(transaction.head(), target)
+        {
+            transaction.confirm().await?;
+            return Ok(Drafted::Before(event_id));
+        }
+        let content = content(request, directness, None);
+        let draft = transaction.draft_invite(sender, target, content).await?;
+        Ok(Drafted::New(Box::new(draft)))
     }
 
     async fn try_invite(
@@ -42,6 +86,7 @@ impl Rooms {
         target: &UserId,
         room_id: &RoomId,
         request: &MembershipRequest,
+        directness: Directness,
     ) -> Result<OwnedEventId, Attempt> {
         let mut transaction = self.begin_existing(room_id).await?;
         may_invite(transaction.head(), sender, target)?;
@@ -52,7 +97,7 @@ impl Rooms {
             return Ok(event_id);
         }
         let event_id = self
-            .append_invite(&mut transaction, sender, target, request, Directness::Ordinary)
+            .append_invite(&mut transaction, sender, target, request, directness)
             .await?;
         transaction.commit().await?;
         Ok(event_id)
@@ -86,13 +131,7 @@ impl Rooms {
         if self.is_local(target) && self.blocks_invites(target).await? {
             return Err(WriteError::InviteBlocked(target.to_owned()));
         }
-        let mut content = request.content(&MembershipState::Invite);
-        if directness == Directness::Direct {
-            content.insert("is_direct".to_owned(), CanonicalJsonValue::Bool(true));
-        }
-        if let Some(block) = third_party_invite {
-            content.insert("third_party_invite".to_owned(), block);
-        }
+        let mut content = content(request, directness, third_party_invite);
         if self.is_local(target) {
             self.add_profile(target, &mut content).await?;
         }
@@ -108,7 +147,7 @@ impl Rooms {
 impl Rooms {
     /// Whether the user wants no invites at all (client-server API, "Invite permission"). What they stored in another
     /// form says nothing.
-    async fn blocks_invites(&self, user: &UserId) -> Result<bool, WriteError> {
+    pub(super) async fn blocks_invites(&self, user: &UserId) -> Result<bool, WriteError> {
         #[derive(serde::Deserialize)]
         struct Permission {
             default_action: String,
@@ -120,6 +159,30 @@ impl Rooms {
         let permission = stored.and_then(|data| serde_json::from_str::<Permission>(data.content.get()).ok());
         Ok(permission.is_some_and(|permission| permission.default_action == "block"))
     }
+}
+
+/// An invite of another server's user.
+enum Drafted {
+    /// That server is to be asked.
+    New(Box<InviteDraft>),
+    /// They are invited.
+    Before(OwnedEventId),
+}
+
+/// The content of an invite.
+pub(super) fn content(
+    request: &MembershipRequest,
+    directness: Directness,
+    third_party_invite: Option<CanonicalJsonValue>,
+) -> CanonicalJsonObject {
+    let mut content = request.content(&MembershipState::Invite);
+    if directness == Directness::Direct {
+        content.insert("is_direct".to_owned(), CanonicalJsonValue::Bool(true));
+    }
+    if let Some(block) = third_party_invite {
+        content.insert("third_party_invite".to_owned(), block);
+    }
+    content
 }
 
 /// Why the target may not be invited (authorisation rules, `m.room.member`, membership `invite`).

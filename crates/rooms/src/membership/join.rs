@@ -6,10 +6,11 @@ use ruma::{
 };
 use serde::Deserialize;
 
-use super::{MembershipRequest, append_member, member_event, signed_block::SignedBlock};
+use super::{
+    MembershipRequest, append_member, member_event, residence::Residence, signed_block::SignedBlock,
+};
 use crate::{
     RoomHead, Rooms,
-    remote_servers::RemoteMembership,
     room_transaction::Beside,
     tables::MEMBERSHIPS,
     write_error::{Attempt, Refusal, WriteError, attempt},
@@ -32,7 +33,8 @@ pub struct Join {
 }
 
 /// How a user may come in.
-enum Admission {
+#[derive(Debug)]
+pub(super) enum Admission {
     /// As the rule says, or because they are invited.
     Open,
     /// Because of another room; somebody who may invite vouches for it.
@@ -42,17 +44,13 @@ enum Admission {
 impl Rooms {
     /// Joins the user to the room; nothing happens when they are in it and say nothing new.
     pub async fn join(&self, user: &UserId, room_id: &RoomId, join: &Join) -> Result<(), WriteError> {
+        let Residence::Here(head) = self.residence(room_id).await? else {
+            return self.join_over_servers(user, room_id, join).await;
+        };
         match attempt(|| self.try_join(user, room_id, join)).await {
-            Err(WriteError::NoSuchRoom) => {
-                let reason = join.request.reason.as_deref();
-                let request = RemoteMembership {
-                    room_id,
-                    user,
-                    via: &join.via,
-                    reason,
-                };
-                self.shared.remote.join(request).await?;
-                Ok(())
+            // Somebody on another server may be able to let the user in.
+            Err(WriteError::UnableToGrantJoin) if head.servers.len() > 1 => {
+                self.join_over_servers(user, room_id, join).await
             }
             outcome => outcome.map(|_| ()),
         }
@@ -123,7 +121,7 @@ impl Rooms {
     }
 
     /// Whether and how one who is not in the room may join it.
-    async fn admission(
+    pub(super) async fn admission(
         &self,
         head: &RoomHead,
         user: &UserId,
@@ -139,7 +137,7 @@ impl Rooms {
         if !restricted {
             return Err(Refusal::NotInvited.into());
         }
-        if !self.is_in_one_of(user, &allowed_rooms(head)).await? {
+        if !self.is_in_one_of(user, &allowed_rooms(head).rooms).await? {
             return Err(Refusal::NotInAllowedRoom.into());
         }
         let authorised_via = self.who_may_invite(head).ok_or(WriteError::UnableToGrantJoin)?;
@@ -147,6 +145,9 @@ impl Rooms {
     }
 
     async fn is_in_one_of(&self, user: &UserId, rooms: &[OwnedRoomId]) -> Result<bool, WriteError> {
+        if !self.is_local(user) {
+            return self.is_peer_in_one_of(user, rooms).await;
+        }
         let keys: Vec<_> = rooms.iter().map(|room| (user.to_owned(), room.clone())).collect();
         let rows = self.store.get_many(&MEMBERSHIPS, &keys).await?;
         Ok(rows
@@ -155,23 +156,46 @@ impl Rooms {
             .any(|row| row.membership == MembershipState::Join))
     }
 
+    /// The same of another server's user, as far as this server is in those rooms.
+    async fn is_peer_in_one_of(&self, user: &UserId, rooms: &[OwnedRoomId]) -> Result<bool, WriteError> {
+        for room in rooms {
+            let head = self.resident_head(room).await?;
+            if head.is_some_and(|head| head.is_joined(user)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether this user of ours may vouch for a join.
+    pub(super) fn may_let_in(&self, head: &RoomHead, user: &UserId) -> bool {
+        let levels = head.power_levels();
+        self.is_local(user) && head.is_joined(user) && levels.of_user(user) >= levels.invite
+    }
+
     /// A user of this server who is in the room and may invite. Those with a level of their own come first, so that
     /// members are looked through only where everybody may invite, and then the first will do.
     fn who_may_invite(&self, head: &RoomHead) -> Option<OwnedUserId> {
         let levels = head.power_levels();
-        let able = |user: &UserId| {
-            self.is_local(user) && head.is_joined(user) && levels.of_user(user) >= levels.invite
-        };
         levels
             .named_users()
-            .find(|user| able(user))
-            .or_else(|| head.members.keys().find(|user| able(user)))
+            .find(|user| self.may_let_in(head, user))
+            .or_else(|| head.members.keys().find(|user| self.may_let_in(head, user)))
             .cloned()
     }
 }
 
-/// The rooms whose members a restricted rule lets in; conditions that nobody knows let nobody in.
-fn allowed_rooms(head: &RoomHead) -> Vec<OwnedRoomId> {
+/// Whom a restricted rule lets in.
+#[derive(Debug, Default)]
+pub(super) struct Allowed {
+    /// The members of these rooms.
+    pub(super) rooms: Vec<OwnedRoomId>,
+    /// There are conditions that this server does not know. They let nobody in here.
+    pub(super) has_unknown_conditions: bool,
+}
+
+/// Whom a restricted rule lets in.
+pub(super) fn allowed_rooms(head: &RoomHead) -> Allowed {
     #[derive(Deserialize)]
     struct Content {
         allow: Vec<serde_json::Value>,
@@ -179,15 +203,18 @@ fn allowed_rooms(head: &RoomHead) -> Vec<OwnedRoomId> {
     let content = head
         .hot_event("m.room.join_rules")
         .and_then(|event| event.content_as::<Content>());
-    content
-        .into_iter()
-        .flat_map(|content| content.allow)
-        .filter(|condition| {
-            condition.get("type").and_then(serde_json::Value::as_str) == Some("m.room_membership")
-        })
-        .filter_map(|condition| OwnedRoomId::try_from(condition.get("room_id")?.as_str()?).ok())
-        .take(MAX_ALLOWED_ROOMS)
-        .collect()
+    let mut allowed = Allowed::default();
+    for condition in content.into_iter().flat_map(|content| content.allow) {
+        let kind = condition.get("type").and_then(serde_json::Value::as_str);
+        let room = condition.get("room_id").and_then(serde_json::Value::as_str);
+        match (kind, room.and_then(|room| OwnedRoomId::try_from(room).ok())) {
+            (Some("m.room_membership"), Some(room)) if allowed.rooms.len() < MAX_ALLOWED_ROOMS => {
+                allowed.rooms.push(room);
+            }
+            _ => allowed.has_unknown_conditions = true,
+        }
+    }
+    allowed
 }
 
 /// The user's membership event, when it says just this.

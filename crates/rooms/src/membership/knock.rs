@@ -2,10 +2,9 @@
 
 use ruma::{OwnedEventId, OwnedServerName, RoomId, UserId, events::room::member::MembershipState};
 
-use super::{MembershipRequest, append_member, stripped_state::stripped_state};
+use super::{MembershipRequest, append_member, residence::Residence, stripped_state::stripped_state};
 use crate::{
     RoomHead, Rooms,
-    remote_servers::RemoteMembership,
     room_transaction::Beside,
     write_error::{Attempt, Refusal, WriteError, attempt},
 };
@@ -19,22 +18,11 @@ impl Rooms {
         request: &MembershipRequest,
         via: &[OwnedServerName],
     ) -> Result<(), WriteError> {
-        match attempt(|| self.try_knock(user, room_id, request)).await {
-            Err(WriteError::NoSuchRoom) => {
-                let reason = request.reason.as_deref();
-                self.shared
-                    .remote
-                    .knock(RemoteMembership {
-                        room_id,
-                        user,
-                        via,
-                        reason,
-                    })
-                    .await?;
-                Ok(())
-            }
-            outcome => outcome.map(|_| ()),
-        }
+        let knocked = match self.residence(room_id).await? {
+            Residence::Here(_) => attempt(|| self.try_knock(user, room_id, request)).await,
+            Residence::Elsewhere(_) => self.knock_over_servers(user, room_id, request, via).await,
+        };
+        knocked.map(|_| ())
     }
 
     pub(super) async fn try_knock(
@@ -60,7 +48,7 @@ impl Rooms {
 }
 
 /// Why the user may not knock (authorisation rules, `m.room.member`, membership `knock`).
-fn may_knock(head: &RoomHead, user: &UserId) -> Result<(), WriteError> {
+pub(super) fn may_knock(head: &RoomHead, user: &UserId) -> Result<(), WriteError> {
     let rules = &head.version.rules().authorization;
     match head.membership(user) {
         MembershipState::Ban => return Err(Refusal::Banned.into()),

@@ -2,9 +2,9 @@
 
 use ruma::{OwnedEventId, RoomId, UserId, events::room::member::MembershipState};
 
-use super::{MembershipRequest, append_member, fan_out::each, member_event};
+use super::{MembershipRequest, append_member, fan_out::each, member_event, residence::Residence};
 use crate::{
-    Rooms,
+    RoomHead, Rooms,
     room_transaction::Beside,
     write_error::{Attempt, Refusal, WriteError, attempt},
 };
@@ -17,6 +17,11 @@ impl Rooms {
         room_id: &RoomId,
         request: &MembershipRequest,
     ) -> Result<OwnedEventId, WriteError> {
+        if let Residence::Elsewhere(_) = self.residence(room_id).await?
+            && let Some(outside) = self.outside(user, room_id).await?
+        {
+            return self.leave_from_outside(user, room_id, &outside, request).await;
+        }
         attempt(|| self.try_leave(user, room_id, request)).await
     }
 
@@ -66,5 +71,14 @@ impl Rooms {
             }
         })
         .await
+    }
+}
+
+/// Why a user may not leave.
+pub(super) fn may_leave(head: &RoomHead, user: &UserId) -> Result<(), Refusal> {
+    match head.membership(user) {
+        MembershipState::Join | MembershipState::Invite | MembershipState::Knock => Ok(()),
+        MembershipState::Ban => Err(Refusal::Banned),
+        _ => Err(Refusal::NeverInRoom),
     }
 }

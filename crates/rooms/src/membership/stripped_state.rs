@@ -1,13 +1,18 @@
 //! What somebody outside is shown of a room: with an invite, or with their knock.
 
-use ruma::UserId;
+use gatehouse_events::Event;
+use gatehouse_store::StoreError;
+use ruma::{
+    OwnedUserId, UserId,
+    events::{TimelineEventType, room::member::MembershipState},
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::{room_transaction::RoomTransaction, write_error::WriteError};
+use crate::{Rooms, head::membership_in, room_transaction::RoomTransaction};
 
 /// The types that the specification recommends (client-server API, stripped state).
-const SHOWN: [&str; 8] = [
+pub(super) const SHOWN: [&str; 8] = [
     "m.room.create",
     "m.room.name",
     "m.room.avatar",
@@ -34,7 +39,7 @@ struct Stripped<'a> {
 pub(super) async fn stripped_state(
     transaction: &RoomTransaction,
     actor: Option<&UserId>,
-) -> Result<String, WriteError> {
+) -> Result<String, StoreError> {
     let mut entries = Vec::with_capacity(SHOWN.len() + 1);
     let mut bytes = 0;
     let shown = SHOWN.iter().map(|kind| (*kind, ""));
@@ -58,4 +63,27 @@ pub(super) async fn stripped_state(
         entries.extend(serde_json::to_string(&entry));
     }
     Ok(format!("[{}]", entries.join(",")))
+}
+
+impl Rooms {
+    /// What a user of this server is shown with an invite that comes from another server into a room that this server is
+    /// in; `None`: it is none.
+    pub(crate) async fn shown_with(
+        &self,
+        transaction: &RoomTransaction,
+        event: &Event,
+    ) -> Result<Option<String>, StoreError> {
+        let target = event
+            .state_key
+            .as_deref()
+            .and_then(|key| OwnedUserId::try_from(key).ok());
+        let is_invite = event.kind == TimelineEventType::RoomMember
+            && membership_in(event) == MembershipState::Invite
+            && target.is_some_and(|target| self.is_local(&target));
+        if is_invite {
+            stripped_state(transaction, Some(&event.sender)).await.map(Some)
+        } else {
+            Ok(None)
+        }
+    }
 }

@@ -14,7 +14,7 @@ use crate::{
     messages::{MessagesPage, MessagesQuery},
     present::Viewer,
     room_transaction::Beside,
-    tables::{EVENT_INDEX, EventRow, TIMELINE},
+    tables::{EVENT_INDEX, EventRow, Standing, TIMELINE},
 };
 
 /// A server with rooms and nothing else.
@@ -179,13 +179,7 @@ impl House {
                 "sender": by, "type": "m.room.message", "content": {}, "origin_server_ts": 1, "depth": 5,
                 "prev_events": [], "auth_events": [], "room_id": room,
             });
-            let row = EventRow {
-                event_id: event_id.clone(),
-                pdu: pdu.to_string(),
-                rejected: true,
-                redacted_by: None,
-                transaction: None,
-            };
+            let row = EventRow::new(event_id.clone(), pdu.to_string(), Standing::Rejected);
             let mut batch = Batch::new();
             let position = batch.next_position();
             batch.put(&TIMELINE, &(room.to_owned(), position), &row);

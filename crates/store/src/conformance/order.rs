@@ -108,6 +108,34 @@ pub async fn pending_positions_are_filled_into_keys_and_values(fixture: &impl Fi
     }
 }
 
+/// What is written to reserved positions later lies between what came before and after the reservation.
+pub async fn reserved_positions_lie_between_what_came_before_and_after(fixture: &impl Fixture) {
+    const COUNT: u32 = 1 << 24;
+    let store = fixture.open().await;
+    let mut batch = Batch::new();
+    let before = batch.next_position();
+    let reserved = batch.reserve_positions(COUNT);
+    let after = batch.next_position();
+    batch.put(&LOG, &(before,), &(0, 0));
+    batch.put(&LOG, &(after,), &(0, 2));
+    let commit = store.commit(batch).await.expect("a commit");
+    let [before, reserved, after] = [before, reserved, after].map(|position| commit.resolve(position));
+    assert_eq!(reserved, before.next());
+    assert_eq!(after, reserved.plus(COUNT));
+    assert_eq!(store.position(), after);
+    let mut batch = Batch::new();
+    batch.put(&LOG, &(reserved.plus(COUNT - 1),), &(0, 1));
+    let next = batch.next_position();
+    let commit = store.commit(batch).await.expect("a commit");
+    assert_eq!(commit.resolve(next), after.next());
+    let rows = store
+        .scan(&LOG, &Range::all(), Direction::Forward, 10)
+        .await
+        .expect("a scan");
+    let order: Vec<u64> = rows.iter().map(|(_, (_, number))| *number).collect();
+    assert_eq!(order, [0, 1, 2]);
+}
+
 /// A reader that takes the position and then scans up to it finds every row.
 pub async fn a_position_is_never_seen_before_its_rows(fixture: &impl Fixture) {
     let store = fixture.open().await;

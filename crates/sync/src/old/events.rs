@@ -194,7 +194,7 @@ impl Reading<'_> {
             }
             events = rows.events;
         }
-        events.extend(rooms.events_at(room, own).await?);
+        events.extend(rooms.own_events(self.user, room, own).await?);
         events.retain(|event| sight.sees(event.sight()) && !self.ignores(event));
         let positions: Vec<_> = events.iter().map(|event| event.position).collect();
         let events = self.encode_with_room(sight, events, Detail::Timeline).await?;

@@ -192,7 +192,8 @@ impl Reading<'_> {
     }
 
     async fn pending(&self, shown: &Shown, at: Position) -> Result<Option<RoomSnapshot>, SyncError> {
-        let events = self.sync.rooms().events_at(shown.room(), &[at]).await?;
+        let rooms = self.sync.rooms();
+        let events = rooms.own_events(self.user, shown.room(), &[at]).await?;
         let Some(event) = events.first() else {
             return Ok(None);
         };

@@ -1,7 +1,7 @@
 use gatehouse_events::SigningKey;
 use ruma::{CanonicalJsonObject, OwnedServerName, owned_server_name};
 
-use super::{identity_server::sign_with, *};
+use super::{handing_on::neighbours, identity_server::sign_with, *};
 use crate::IdentityServerError;
 
 #[tokio::test]
@@ -298,7 +298,7 @@ async fn exchanged(world: &World, origin: &OwnedServerName, event: &Value) -> Re
 
 #[tokio::test]
 async fn t19_another_server_hands_in_a_block_and_we_make_the_event() {
-    let (world, token) = World::invited(newest()).await;
+    let (world, _, token) = neighbours().await;
     let dave: OwnedUserId = "@dave:elsewhere".try_into().unwrap();
     let elsewhere = owned_server_name!("elsewhere");
     let good = exchange(&world, &dave, &world.identity.sign(&block(&dave, &token)));

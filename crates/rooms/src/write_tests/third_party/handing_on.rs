@@ -1,40 +1,82 @@
 //! Invitations of other servers' users, and what one request with many invitations does.
 
+use std::collections::BTreeMap;
+
 use futures_util::{FutureExt, future::BoxFuture, future::ready};
+use gatehouse_events::{RoomVersion, SignatureNeeded, SigningKey};
 use parking_lot::Mutex;
-use ruma::{CanonicalJsonObject, OwnedEventId, OwnedServerName, ServerName};
+use ruma::{
+    CanonicalJsonObject, EventId, OwnedServerName, RoomId, ServerName,
+    serde::Base64,
+    signatures::{PublicKeyMap, sign_event},
+};
+use serde_json::value::to_raw_value;
 
 use super::*;
 use crate::{
     NoFederation, RemoteServers,
-    remote_servers::{RemoteError, RemoteMembership},
+    remote_servers::{
+        Answer, Fetch, FetchedState, FetchedStateIds, OutgoingInvite, RawPdu, RemoteError, RemoteMembership,
+        SentJoin, ServerKeys, Template,
+    },
     write_tests::house::rooms_among,
 };
 
 /// Another server that takes what it is handed, or does not.
 #[derive(Default)]
-struct Elsewhere {
+pub(super) struct Elsewhere {
     answers: Mutex<Vec<Result<(), RemoteError>>>,
     handed: Mutex<Vec<(OwnedServerName, OwnedRoomId, CanonicalJsonObject)>>,
 }
 
 impl RemoteServers for Elsewhere {
-    fn join<'a>(&'a self, request: RemoteMembership<'a>) -> BoxFuture<'a, Result<OwnedEventId, RemoteError>> {
-        NoFederation.join(request)
+    fn make_membership<'a>(
+        &'a self,
+        server: &'a ServerName,
+        room_id: &'a RoomId,
+        user: &'a UserId,
+        membership: RemoteMembership,
+    ) -> Answer<'a, Template> {
+        NoFederation.make_membership(server, room_id, user, membership)
     }
 
-    fn knock<'a>(
+    fn send_join<'a>(
         &'a self,
-        request: RemoteMembership<'a>,
-    ) -> BoxFuture<'a, Result<OwnedEventId, RemoteError>> {
-        NoFederation.knock(request)
+        server: &'a ServerName,
+        room_id: &'a RoomId,
+        event_id: &'a EventId,
+        pdu: &'a str,
+    ) -> Answer<'a, SentJoin> {
+        NoFederation.send_join(server, room_id, event_id, pdu)
     }
 
-    fn leave<'a>(
+    fn send_knock<'a>(
         &'a self,
-        request: RemoteMembership<'a>,
-    ) -> BoxFuture<'a, Result<OwnedEventId, RemoteError>> {
-        NoFederation.leave(request)
+        server: &'a ServerName,
+        room_id: &'a RoomId,
+        event_id: &'a EventId,
+        pdu: &'a str,
+    ) -> Answer<'a, Vec<RawPdu>> {
+        NoFederation.send_knock(server, room_id, event_id, pdu)
+    }
+
+    fn send_leave<'a>(
+        &'a self,
+        server: &'a ServerName,
+        room_id: &'a RoomId,
+        event_id: &'a EventId,
+        pdu: &'a str,
+    ) -> Answer<'a, ()> {
+        NoFederation.send_leave(server, room_id, event_id, pdu)
+    }
+
+    /// Signs whatever it is shown.
+    fn invite<'a>(&'a self, server: &'a ServerName, invite: OutgoingInvite<'a>) -> Answer<'a, RawPdu> {
+        let version: RoomVersion = invite.version.parse().unwrap();
+        let mut event: CanonicalJsonObject = serde_json::from_str(invite.pdu).unwrap();
+        let rules = &version.rules().redaction;
+        sign_event(server.as_str(), &key(), &mut event, rules).unwrap();
+        ready(Ok(to_raw_value(&event).unwrap())).boxed()
     }
 
     fn exchange_third_party_invite<'a>(
@@ -42,16 +84,59 @@ impl RemoteServers for Elsewhere {
         server: &'a ServerName,
         room_id: &'a RoomId,
         event: &'a CanonicalJsonObject,
-    ) -> BoxFuture<'a, Result<(), RemoteError>> {
+    ) -> Answer<'a, ()> {
         self.handed
             .lock()
             .push((server.to_owned(), room_id.to_owned(), event.clone()));
         ready(self.answers.lock().pop().unwrap_or(Ok(()))).boxed()
     }
+
+    fn fetch<'a>(&'a self, server: &'a ServerName, fetch: Fetch<'a>) -> Answer<'a, Vec<RawPdu>> {
+        NoFederation.fetch(server, fetch)
+    }
+
+    fn state<'a>(
+        &'a self,
+        server: &'a ServerName,
+        room_id: &'a RoomId,
+        at: &'a EventId,
+    ) -> Answer<'a, FetchedState> {
+        NoFederation.state(server, room_id, at)
+    }
+
+    fn state_ids<'a>(
+        &'a self,
+        server: &'a ServerName,
+        room_id: &'a RoomId,
+        at: &'a EventId,
+    ) -> Answer<'a, FetchedStateIds> {
+        NoFederation.state_ids(server, room_id, at)
+    }
+}
+
+impl ServerKeys for Elsewhere {
+    fn keys(&self, wanted: Vec<SignatureNeeded>) -> BoxFuture<'_, PublicKeyMap> {
+        let key = BTreeMap::from([(key().key_id(), Base64::new(key().public_key().to_vec()))]);
+        let names = wanted.into_iter().map(|wanted| wanted.server.to_string());
+        ready(names.map(|name| (name, key.clone())).collect()).boxed()
+    }
+}
+
+/// The key of all other servers.
+fn key() -> SigningKey {
+    SigningKey::from_seed([9; 32], "elsewhere").unwrap()
+}
+
+fn refused() -> RemoteError {
+    RemoteError::Refused {
+        errcode: "M_FORBIDDEN".to_owned(),
+        error: "no".to_owned(),
+        status: 403,
+    }
 }
 
 /// A world with a neighbour.
-async fn neighbours() -> (World, Arc<Elsewhere>, String) {
+pub(super) async fn neighbours() -> (World, Arc<Elsewhere>, String) {
     let (mut world, token) = World::invited(newest()).await;
     let elsewhere = Arc::new(Elsewhere::default());
     world.rooms = rooms_among(&world.store, elsewhere.clone(), world.identity.clone());
@@ -114,7 +199,7 @@ async fn one_invitation_that_has_to_wait_does_not_hold_up_the_others() {
     let (world, elsewhere, token) = neighbours().await;
     let theirs = world.identity.sign(&block(&world.bob, "theirs"));
     let ours = world.identity.sign(&block(&world.bob, &token));
-    *elsewhere.answers.lock() = vec![Err(RemoteError::Refused), Err(RemoteError::Unreachable)];
+    *elsewhere.answers.lock() = vec![Err(refused()), Err(RemoteError::Unreachable)];
     let (erin, there) = (erin(), "!there:elsewhere");
     let bound = invites(
         &world.bob,
@@ -131,7 +216,7 @@ async fn one_invitation_that_has_to_wait_does_not_hold_up_the_others() {
     ));
     assert_eq!(world.membership(&world.bob).await, MembershipState::Invite);
     // Sent again, it is done; what was refused is refused, and no reason to send it a third time.
-    *elsewhere.answers.lock() = vec![Err(RemoteError::Refused)];
+    *elsewhere.answers.lock() = vec![Err(refused())];
     world.rooms.accept_bound(&bound).await.unwrap();
 }
 

@@ -1,0 +1,67 @@
+//! What is counted of sending to other servers, for Prometheus.
+
+use std::fmt;
+
+use gatehouse_federation::Federation;
+use gatehouse_http::Metrics;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+};
+
+/// Adds the metrics of federation.
+pub fn register_federation(metrics: &Metrics, federation: Federation) {
+    metrics.register(|registry| registry.register_collector(Box::new(Sending(federation))));
+}
+
+/// Asked when somebody looks.
+#[derive(Debug)]
+struct Sending(Federation);
+
+impl Collector for Sending {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let counts = self.0.sending_counts();
+        for (name, help, value) in [
+            (
+                "federation_transactions_sent",
+                "Transactions that other servers took",
+                counts.transactions,
+            ),
+            (
+                "federation_transactions_failed",
+                "Transactions that they did not take",
+                counts.failures,
+            ),
+            (
+                "federation_events_sent",
+                "Events in transactions that were taken",
+                counts.events,
+            ),
+            (
+                "federation_events_dropped",
+                "Events that a server never takes",
+                counts.dropped,
+            ),
+        ] {
+            let encoder = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            ConstCounter::new(value).encode(encoder)?;
+        }
+        for (name, help, value) in [
+            (
+                "federation_destinations_waiting",
+                "Servers that something waits for",
+                counts.waiting,
+            ),
+            (
+                "federation_destinations_failing",
+                "Servers that failed last",
+                counts.failing,
+            ),
+        ] {
+            let encoder = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(encoder)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,264 @@
+//! The keys of other servers that are here: in memory and in the store. Which of two answers wins is decided here
+//! (security.md I06).
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
+
+use gatehouse_store::{Batch, CommitError, Direction, Range, StoreError};
+use quick_cache::sync::Cache;
+use ruma::{OwnedServerName, ServerName};
+use tokio::sync::Semaphore;
+
+use crate::{
+    Federation,
+    key_answer::KeyAnswer,
+    one_at_a_time::OneAtATime,
+    tables::{KEY_ANSWERS, KeyAnswerRow, KeyRow, SERVER_KEYS},
+};
+
+/// Servers whose keys are in memory.
+const REMEMBERED: usize = 20_000;
+
+/// Keys of one server that are stored, of each kind of source. Whoever changes keys daily reaches that after months.
+const MAX_STORED: usize = 256;
+
+/// Servers that are asked for keys at once.
+const FETCHES: usize = 32;
+
+/// How often storing is tried again when another node stores the same.
+const MAX_ATTEMPTS: u32 = 3;
+
+/// Where keys come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The server itself, over TLS.
+    Direct,
+    /// A server that we trust with it.
+    Notary,
+}
+
+impl Source {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Notary => "notary",
+        }
+    }
+}
+
+/// The keys of a server by their ids.
+pub(crate) type Keys = BTreeMap<String, KeyRow>;
+
+/// What is kept in memory.
+#[derive(Debug)]
+pub(crate) struct KeyRing {
+    servers: Cache<OwnedServerName, Arc<Keys>>,
+    /// When a server was last asked, and how often in a row it gave none.
+    asked: Cache<OwnedServerName, Asked>,
+    /// When others were last asked about a server.
+    asked_about: Cache<OwnedServerName, u64>,
+    pub(crate) asking: OneAtATime,
+    pub(crate) fetches: Arc<Semaphore>,
+}
+
+/// How it went to ask a server for its keys.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Asked {
+    /// When.
+    pub(crate) at_ms: u64,
+    /// How often in a row it gave none.
+    pub(crate) failures: u32,
+}
+
+impl KeyRing {
+    pub(crate) fn new() -> Self {
+        Self {
+            servers: Cache::new(REMEMBERED),
+            asked: Cache::new(REMEMBERED),
+            asked_about: Cache::new(REMEMBERED),
+            asking: OneAtATime::default(),
+            fetches: Arc::new(Semaphore::new(FETCHES)),
+        }
+    }
+
+    pub(crate) fn asked(&self, server: &ServerName) -> Option<Asked> {
+        self.asked.get(server)
+    }
+
+    /// Whether others may be asked about the server; it is noted that they are.
+    pub(crate) fn may_ask_about(&self, server: &ServerName, now_ms: u64, pause_ms: u64) -> bool {
+        let last = self.asked_about.get(server);
+        let may = last.is_none_or(|last| now_ms >= last.saturating_add(pause_ms));
+        if may {
+            self.asked_about.insert(server.to_owned(), now_ms);
+        }
+        may
+    }
+
+    pub(crate) fn note(&self, server: &ServerName, asked: Asked) {
+        self.asked.insert(server.to_owned(), asked);
+    }
+}
+
+impl Federation {
+    /// The keys of a server that are here. Denied ones are not, whenever they were stored (E08).
+    pub(crate) async fn known_keys(&self, server: &ServerName) -> Result<Arc<Keys>, StoreError> {
+        if let Some(known) = self.key_ring().servers.get(server) {
+            return Ok(known);
+        }
+        let direct = self.stored(server, Source::Direct).await?;
+        let notary = self.stored(server, Source::Notary).await?;
+        let mut keys = both(direct, notary);
+        keys.retain(|_, key| !self.config().denied_keys.contains(&key.key));
+        let keys = Arc::new(keys);
+        self.key_ring()
+            .servers
+            .insert(server.to_owned(), Arc::clone(&keys));
+        Ok(keys)
+    }
+
+    async fn stored(&self, server: &ServerName, source: Source) -> Result<Keys, StoreError> {
+        let range = Range::prefix(&(server.to_owned(),));
+        let rows = self
+            .store()
+            .scan(&SERVER_KEYS, &range, Direction::Forward, 2 * MAX_STORED)
+            .await?;
+        let of_source = rows
+            .into_iter()
+            .filter(|((_, _, name), _)| name == source.name())
+            .map(|((_, id, _), row)| (id, row));
+        Ok(of_source.collect())
+    }
+
+    /// Keeps what an answer says, as far as it does not contradict what was said before.
+    pub(crate) async fn keep(&self, answer: &KeyAnswer, source: Source) -> Result<(), StoreError> {
+        for _ in 0..MAX_ATTEMPTS {
+            let stored = self.stored(&answer.server, source).await?;
+            let mut batch = Batch::new();
+            let mut room = MAX_STORED.saturating_sub(stored.len());
+            for (id, said) in &answer.keys {
+                let before = stored.get(id);
+                let row = merged(before, said);
+                let is_new = before.is_none();
+                if before == Some(&row) || (is_new && room == 0) {
+                    continue;
+                }
+                room -= usize::from(is_new);
+                let key = (answer.server.clone(), id.clone(), source.name().to_owned());
+                batch.expect(&SERVER_KEYS, &key, before);
+                batch.put(&SERVER_KEYS, &key, &row);
+            }
+            if source == Source::Direct {
+                let row = KeyAnswerRow {
+                    answer: answer.json.clone(),
+                    valid_until_ms: answer.valid_until_ms,
+                    fetched_ms: self.now_ms(),
+                };
+                batch.put(&KEY_ANSWERS, &(answer.server.clone(),), &row);
+            }
+            if !batch.is_empty() {
+                match self.store().commit(batch).await {
+                    Ok(_) => {}
+                    Err(CommitError::Conflict { .. }) => continue,
+                    Err(CommitError::Store(error)) => return Err(error),
+                }
+            }
+            self.key_ring().servers.remove(&answer.server);
+            return Ok(());
+        }
+        // Another node keeps the same at this very moment.
+        self.key_ring().servers.remove(&answer.server);
+        Ok(())
+    }
+}
+
+/// What is kept of a key when the same kind of source speaks of it again: the first public key wins, unless the other is
+/// good for longer. That a server has stopped to use a key it may always say.
+fn merged(before: Option<&KeyRow>, said: &KeyRow) -> KeyRow {
+    let Some(before) = before else {
+        return said.clone();
+    };
+    if before.key == said.key {
+        return match (before.is_old, said.is_old) {
+            (_, true) => said.clone(),
+            (_, false) => KeyRow {
+                valid_until_ms: before.valid_until_ms.max(said.valid_until_ms),
+                ..said.clone()
+            },
+        };
+    }
+    if said.valid_until_ms > before.valid_until_ms && !said.is_old {
+        said.clone()
+    } else {
+        before.clone()
+    }
+}
+
+/// What holds when both kinds of source spoke: a notary never overrules the server. That the same key is good for longer
+/// it may bring, as the key's owner has signed that.
+fn both(direct: Keys, notary: Keys) -> Keys {
+    let mut keys = direct;
+    for (id, said) in notary {
+        match keys.entry(id) {
+            Entry::Vacant(entry) => {
+                entry.insert(said);
+            }
+            Entry::Occupied(mut entry) => {
+                let row = entry.get_mut();
+                if row.key == said.key && !row.is_old && !said.is_old {
+                    row.valid_until_ms = row.valid_until_ms.max(said.valid_until_ms);
+                }
+            }
+        }
+    }
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn row() -> impl Strategy<Value = KeyRow> {
+        ("[ab]", 0_u64..4, any::<bool>()).prop_map(|(key, valid_until_ms, is_old)| KeyRow {
+            key,
+            valid_until_ms,
+            is_old,
+        })
+    }
+
+    fn of(row: &KeyRow) -> Keys {
+        Keys::from([("ed25519:a".to_owned(), row.clone())])
+    }
+
+    proptest! {
+        #[test]
+        fn i06_a_notary_never_changes_what_the_server_said_but_for_how_long(direct in row(), notary in row()) {
+            let held = both(of(&direct), of(&notary))["ed25519:a"].clone();
+            prop_assert_eq!((&held.key, held.is_old), (&direct.key, direct.is_old));
+            prop_assert!(held.valid_until_ms >= direct.valid_until_ms);
+            if direct.key != notary.key || direct.is_old {
+                prop_assert_eq!(held, direct);
+            }
+        }
+
+        #[test]
+        fn i06_another_key_under_the_same_id_wins_only_when_it_is_good_for_longer(before in row(), said in row()) {
+            let kept = merged(Some(&before), &said);
+            if before.key != said.key && (said.valid_until_ms <= before.valid_until_ms || said.is_old) {
+                prop_assert_eq!(&kept, &before);
+            }
+            prop_assert_eq!(merged(Some(&kept), &said), kept);
+        }
+
+        #[test]
+        fn e07_a_key_that_its_server_gave_up_is_not_good_for_longer(before in row(), said in row()) {
+            if before.key == said.key && said.is_old {
+                prop_assert_eq!(merged(Some(&before), &said), said);
+            }
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Finding other servers, believing them and asking them, against scripted ones on loopback. Nothing real is asked.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod house;
+mod keys;
+mod notaries;
+mod questions;
+mod sending;
+mod town;
+mod whereabouts;

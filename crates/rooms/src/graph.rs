@@ -1,0 +1,10 @@
+//! The graph of a room's events: the state before and after an event, auth chains, and state resolution.
+//!
+//! Most events stand on the room's *line*: they followed all that was there, and the state before them is the room's just
+//! before their position. What a state is elsewhere is told as its difference from the room's state now
+//! ([`delta`]), so that the cost goes with what differs and not with how many members the room has.
+
+pub(crate) mod delta;
+pub(crate) mod loaded;
+mod public;
+pub(crate) mod resolution;

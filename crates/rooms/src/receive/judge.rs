@@ -1,0 +1,119 @@
+//! What the room's rules say of an event: by its auth events, by the state before it, by the room's state now (checks 4
+//! to 6).
+
+use std::{collections::HashMap, sync::Arc};
+
+use gatehouse_events::{
+    Event,
+    authorise::{auth_types_raw, authorise},
+};
+use ruma::{
+    OwnedEventId,
+    events::{StateEventType, TimelineEventType},
+};
+
+use super::{Accepting, Before, outliers::allowed_by_auth_events};
+use crate::{
+    RoomHead, Rooms,
+    graph::{
+        delta::{Delta, value},
+        loaded::LoadedEvents,
+        resolution::ResolutionError,
+    },
+};
+
+/// What is to become of an event.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// The rules allow it.
+    Accepted(Before),
+    /// The room as it is now does not allow it. Names the rule.
+    SoftFailed(Before, String),
+    /// It is not allowed where it stands. Names the step and the rule.
+    Rejected(Option<Before>, &'static str, String),
+    /// It cannot be judged: what it builds on is not here.
+    Lacking(&'static str),
+}
+
+impl Rooms {
+    /// Judges an event on top of a room whose head the store shows.
+    pub(super) async fn judge(
+        &self,
+        head: &RoomHead,
+        event: &Event,
+        accepting: &Accepting,
+        loaded: &mut LoadedEvents,
+    ) -> Result<Verdict, ResolutionError> {
+        if event.kind == TimelineEventType::RoomCreate {
+            let rule = "a room has one create event";
+            return Ok(Verdict::Rejected(None, "auth events", rule.to_owned()));
+        }
+        if event.prev_events.is_empty() {
+            let rule = "it follows no event";
+            return Ok(Verdict::Rejected(None, "auth events", rule.to_owned()));
+        }
+        loaded.load(self, &event.auth_events).await?;
+        if event.auth_events.iter().any(|id| loaded.get(id).is_none()) {
+            return Ok(Verdict::Lacking("events that authorise it cannot be had"));
+        }
+        let create = head.hot_event("m.room.create");
+        if let Err(rule) = allowed_by_auth_events(head.version, event, loaded, create) {
+            let before = self.before(head, event, accepting, loaded).await?;
+            return Ok(Verdict::Rejected(before, "auth events", rule));
+        }
+        let Some(before) = self.before(head, event, accepting, loaded).await? else {
+            return Ok(Verdict::Lacking("the state before it cannot be had"));
+        };
+        if let Err(rule) = self.allowed_by_state(head, &before.delta, event, loaded).await? {
+            return Ok(Verdict::Rejected(Some(before), "state before", rule));
+        }
+        if before.delta.is_empty() {
+            return Ok(Verdict::Accepted(before));
+        }
+        match self.allowed_by_state(head, &Delta::new(), event, loaded).await? {
+            Ok(()) => Ok(Verdict::Accepted(before)),
+            Err(rule) => Ok(Verdict::SoftFailed(before, rule)),
+        }
+    }
+
+    /// Whether a state that differs like this from the head's allows the event; if not, by which rule.
+    async fn allowed_by_state(
+        &self,
+        head: &RoomHead,
+        delta: &Delta,
+        event: &Event,
+        loaded: &mut LoadedEvents,
+    ) -> Result<Result<(), String>, ResolutionError> {
+        let types = auth_types_raw(
+            head.version,
+            &event.kind,
+            &event.sender,
+            event.state_key.as_deref(),
+            &event.content,
+        );
+        let mut types = match types {
+            Ok(types) => types,
+            Err(denied) => return Ok(Err(denied.0)),
+        };
+        types.extend(
+            [
+                StateEventType::RoomCreate,
+                StateEventType::RoomPowerLevels,
+                StateEventType::RoomJoinRules,
+            ]
+            .map(|kind| (kind, String::new())),
+        );
+        let ids: HashMap<(StateEventType, String), OwnedEventId> = types
+            .into_iter()
+            .filter_map(|(kind, key)| {
+                let id = value(head, delta, &(kind.to_string(), key.clone()))?;
+                Some(((kind, key), id))
+            })
+            .collect();
+        loaded.load(self, ids.values()).await?;
+        let fetch = |kind: &StateEventType, key: &str| -> Option<Arc<Event>> {
+            loaded.get(ids.get(&(kind.clone(), key.to_owned()))?)
+        };
+        Ok(authorise(head.version, event, fetch).map_err(|denied| denied.0))
+    }
+}

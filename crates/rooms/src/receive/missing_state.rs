@@ -1,0 +1,98 @@
+//! Getting the state before an event that follows events which cannot be had.
+
+use std::collections::HashMap;
+
+use futures_util::{StreamExt, stream};
+use gatehouse_events::Pdu;
+use gatehouse_store::StoreError;
+use ruma::{OwnedEventId, RoomId};
+
+use super::missing::Fetching;
+use crate::{
+    Rooms,
+    graph::loaded::{LoadedEvents, Placed},
+    remote_servers::Fetch,
+    tables::STATE_BEFORE,
+    write_error::WriteError,
+};
+
+/// When more events than this are missing, the whole state is fetched in one answer.
+const MAX_ONE_BY_ONE: usize = 50;
+/// Events asked for at the same time.
+const AT_ONCE: usize = 8;
+/// Events of a state and its auth chain that are looked at. The largest rooms have some 300,000.
+const MAX_STATE: usize = 500_000;
+
+impl Rooms {
+    /// The state before an event, as the server that sent it gives it. `None`: it cannot be had.
+    pub(super) async fn get_state_before(
+        &self,
+        fetching: &Fetching,
+        pdu: &Pdu,
+    ) -> Result<Option<HashMap<(String, String), OwnedEventId>>, WriteError> {
+        let at = &pdu.event.event_id;
+        let asked = self
+            .shared
+            .remote
+            .state_ids(&fetching.origin, &fetching.room_id, at);
+        let Some(ids) = fetching.ask(asked).await else {
+            return Ok(None);
+        };
+        if ids.state.len() + ids.auth_chain.len() > MAX_STATE {
+            return Ok(None);
+        }
+        let all: Vec<OwnedEventId> = ids.auth_chain.iter().chain(&ids.state).cloned().collect();
+        let missing = self.absent(fetching, &all).await?;
+        if missing.len() > MAX_ONE_BY_ONE {
+            let asked = self.shared.remote.state(&fetching.origin, &fetching.room_id, at);
+            let Some(state) = fetching.ask(asked).await else {
+                return Ok(None);
+            };
+            let raws: Vec<_> = state.auth_chain.into_iter().chain(state.pdus).collect();
+            if raws.len() > MAX_STATE {
+                return Ok(None);
+            }
+            self.keep_raw_outliers(fetching, &raws).await?;
+        } else if !missing.is_empty() {
+            let answers = stream::iter(missing.into_iter().map(|event_id| async move {
+                let asked = self
+                    .shared
+                    .remote
+                    .fetch(&fetching.origin, Fetch::Event { event_id: &event_id });
+                fetching.ask(asked).await.unwrap_or_default()
+            }));
+            let raws: Vec<_> = answers.buffered(AT_ONCE).collect::<Vec<_>>().await;
+            let raws: Vec<_> = raws.into_iter().flatten().collect();
+            self.keep_raw_outliers(fetching, &raws).await?;
+        }
+        Ok(Some(self.state_of(fetching, &ids.state).await?))
+    }
+
+    /// The state that these events make: those that are here and were not rejected (security.md E16).
+    async fn state_of(
+        &self,
+        fetching: &Fetching,
+        ids: &[OwnedEventId],
+    ) -> Result<HashMap<(String, String), OwnedEventId>, StoreError> {
+        let mut loaded = LoadedEvents::default();
+        loaded.load(self, ids).await?;
+        let events = ids.iter().filter_map(|id| loaded.get(id));
+        let counting = events.filter(|event| !event.rejected && event.room_id == fetching.room_id);
+        Ok(counting
+            .filter_map(|event| {
+                let state_key = event.state_key.clone()?;
+                Some(((event.kind.to_string(), state_key), event.event_id.clone()))
+            })
+            .collect())
+    }
+
+    /// Whether it is written down what the state before an event is.
+    pub(super) async fn has_state_before(
+        &self,
+        room_id: &RoomId,
+        placed: &Placed,
+    ) -> Result<bool, StoreError> {
+        let key = (room_id.to_owned(), placed.position);
+        Ok(self.store.get(&STATE_BEFORE, &key).await?.is_some())
+    }
+}

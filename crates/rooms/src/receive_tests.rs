@@ -1,0 +1,8 @@
+//! Two or three servers in one process: what comes of their rooms when events meet late, twice, or in another order.
+
+mod branches;
+mod gaps;
+mod neighbours;
+mod refusals;
+mod tampered;
+mod world;

@@ -1,0 +1,268 @@
+//! The other servers, asked directly: what they answer is what their stores have.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use gatehouse_events::{SignatureNeeded, SigningKey};
+use parking_lot::Mutex;
+use ruma::{
+    CanonicalJsonObject, EventId, OwnedEventId, OwnedServerName, RoomId, ServerName, UserId, serde::Base64,
+    signatures::PublicKeyMap,
+};
+use serde_json::value::RawValue;
+
+use crate::{
+    Rooms,
+    remote_servers::{
+        Answer, Fetch, FetchedState, FetchedStateIds, OutgoingInvite, RawPdu, RemoteError, RemoteMembership,
+        RemoteServers, SentJoin, ServerKeys, Template,
+    },
+};
+
+/// What every server knows of the others.
+#[derive(Default)]
+pub(super) struct Neighbours {
+    servers: Mutex<HashMap<OwnedServerName, Rooms>>,
+    keys: Mutex<HashMap<OwnedServerName, Arc<SigningKey>>>,
+    /// Answers to `get_missing_events` that are nothing.
+    pub(super) forgets_missing: Mutex<bool>,
+    /// Events that nobody gives away.
+    pub(super) hidden: Mutex<HashSet<OwnedEventId>>,
+    /// What a server says the state before an event is, whatever it is.
+    pub(super) lies: Mutex<HashMap<OwnedEventId, Vec<OwnedEventId>>>,
+    /// Events that are handed out whatever is asked for.
+    pub(super) smuggled: Mutex<Vec<RawPdu>>,
+    pub(super) asked: AtomicUsize,
+}
+
+impl Neighbours {
+    pub(super) fn add(&self, name: &ServerName, rooms: &Rooms, key: Arc<SigningKey>) {
+        self.servers.lock().insert(name.to_owned(), rooms.clone());
+        self.keys.lock().insert(name.to_owned(), key);
+    }
+
+    pub(super) fn key(&self, name: &ServerName) -> Arc<SigningKey> {
+        Arc::clone(&self.keys.lock()[name])
+    }
+
+    fn server(&self, name: &ServerName) -> Result<Rooms, RemoteError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.servers
+            .lock()
+            .get(name)
+            .cloned()
+            .ok_or(RemoteError::Unreachable)
+    }
+
+    async fn pdus(&self, rooms: &Rooms, room_id: &RoomId, ids: &[OwnedEventId]) -> Vec<RawPdu> {
+        let hidden = self.hidden.lock().clone();
+        let ids: Vec<_> = ids.iter().filter(|id| !hidden.contains(*id)).cloned().collect();
+        let mut placed = rooms.placed(room_id, &ids).await.unwrap();
+        let rows = ids.iter().filter_map(|id| placed.remove(id));
+        let mut pdus: Vec<RawPdu> = rows.map(|placed| raw(&placed.row.pdu)).collect();
+        pdus.extend(self.smuggled.lock().iter().cloned());
+        pdus
+    }
+
+    async fn missing_events(
+        rooms: &Rooms,
+        room_id: &RoomId,
+        (earliest, latest): (&[OwnedEventId], &[OwnedEventId]),
+        limit: usize,
+    ) -> Vec<OwnedEventId> {
+        let mut seen: HashSet<OwnedEventId> = earliest.iter().chain(latest).cloned().collect();
+        let mut level: Vec<OwnedEventId> = latest.to_vec();
+        let mut found = Vec::new();
+        while !level.is_empty() && found.len() < limit {
+            let placed = rooms.placed(room_id, &level).await.unwrap();
+            let version = rooms.version_of(room_id).await.unwrap().unwrap();
+            let parents = placed.values().flat_map(|placed| {
+                let row = &placed.row;
+                gatehouse_events::Event::parse(&row.pdu, room_id, version, Some(&row.event_id))
+                    .unwrap()
+                    .prev_events
+            });
+            let parents: BTreeSet<_> = parents.filter(|id| !seen.contains(id)).collect();
+            seen.extend(parents.iter().cloned());
+            found.extend(parents.iter().cloned());
+            level = parents.into_iter().collect();
+        }
+        found.truncate(limit);
+        found
+    }
+
+    async fn fetch_from(&self, server: &ServerName, fetch: Fetch<'_>) -> Result<Vec<RawPdu>, RemoteError> {
+        let rooms = self.server(server)?;
+        let (room_id, ids) = match fetch {
+            Fetch::Event { event_id } => {
+                let room_id = rooms.room_of(event_id).await.ok_or(RemoteError::BadAnswer)?;
+                (room_id, vec![event_id.to_owned()])
+            }
+            Fetch::EventAuth { room_id, event_id } => {
+                let chain = rooms.auth_chain(room_id, &[event_id.to_owned()]).await.unwrap();
+                let ids = chain.iter().map(|event| event.event_id.clone()).collect();
+                (room_id.to_owned(), ids)
+            }
+            Fetch::MissingEvents {
+                room_id,
+                earliest,
+                latest,
+                limit,
+                ..
+            } => {
+                if *self.forgets_missing.lock() {
+                    return Ok(Vec::new());
+                }
+                let ids = Self::missing_events(&rooms, room_id, (earliest, latest), limit).await;
+                (room_id.to_owned(), ids)
+            }
+            Fetch::Backfill { room_id, from, limit } => {
+                let mut ids = from.to_vec();
+                ids.extend(Self::missing_events(&rooms, room_id, (&[], from), limit).await);
+                (room_id.to_owned(), ids)
+            }
+        };
+        Ok(self.pdus(&rooms, &room_id, &ids).await)
+    }
+
+    async fn state_at(
+        &self,
+        server: &ServerName,
+        room_id: &RoomId,
+        at: &EventId,
+    ) -> Result<FetchedStateIds, RemoteError> {
+        let rooms = self.server(server)?;
+        let lie = self.lies.lock().get(at).cloned();
+        let state = if let Some(state) = lie {
+            state
+        } else {
+            let state = rooms.state_before_event(room_id, at).await.unwrap();
+            let state = state.ok_or(RemoteError::BadAnswer)?;
+            state.event_ids().cloned().collect()
+        };
+        let chain = rooms.auth_chain(room_id, &state).await.unwrap();
+        Ok(FetchedStateIds {
+            state,
+            auth_chain: chain.iter().map(|event| event.event_id.clone()).collect(),
+        })
+    }
+}
+
+pub(super) fn raw(json: &str) -> RawPdu {
+    RawValue::from_string(json.to_owned()).unwrap()
+}
+
+/// Nobody is asked for these here.
+fn nobody<T: Send + 'static>() -> Answer<'static, T> {
+    std::future::ready(Err(RemoteError::Unreachable)).boxed()
+}
+
+/// One server's port: the others.
+pub(super) struct Port(pub(super) Arc<Neighbours>);
+
+impl ServerKeys for Port {
+    fn keys(&self, wanted: Vec<SignatureNeeded>) -> BoxFuture<'_, PublicKeyMap> {
+        let keys = self.0.keys.lock();
+        let mut found = PublicKeyMap::new();
+        for wanted in wanted {
+            if let Some(key) = keys.get(&wanted.server) {
+                found
+                    .entry(wanted.server.to_string())
+                    .or_default()
+                    .insert(key.key_id(), Base64::new(key.public_key().to_vec()));
+            }
+        }
+        std::future::ready(found).boxed()
+    }
+}
+
+impl RemoteServers for Port {
+    fn make_membership<'a>(
+        &'a self,
+        _: &'a ServerName,
+        _: &'a RoomId,
+        _: &'a UserId,
+        _: RemoteMembership,
+    ) -> Answer<'a, Template> {
+        nobody()
+    }
+
+    fn send_join<'a>(
+        &'a self,
+        _: &'a ServerName,
+        _: &'a RoomId,
+        _: &'a EventId,
+        _: &'a str,
+    ) -> Answer<'a, SentJoin> {
+        nobody()
+    }
+
+    fn send_knock<'a>(
+        &'a self,
+        _: &'a ServerName,
+        _: &'a RoomId,
+        _: &'a EventId,
+        _: &'a str,
+    ) -> Answer<'a, Vec<Box<RawValue>>> {
+        nobody()
+    }
+
+    fn send_leave<'a>(
+        &'a self,
+        _: &'a ServerName,
+        _: &'a RoomId,
+        _: &'a EventId,
+        _: &'a str,
+    ) -> Answer<'a, ()> {
+        nobody()
+    }
+
+    fn invite<'a>(&'a self, _: &'a ServerName, _: OutgoingInvite<'a>) -> Answer<'a, RawPdu> {
+        nobody()
+    }
+
+    fn exchange_third_party_invite<'a>(
+        &'a self,
+        _: &'a ServerName,
+        _: &'a RoomId,
+        _: &'a CanonicalJsonObject,
+    ) -> Answer<'a, ()> {
+        nobody()
+    }
+
+    fn fetch<'a>(&'a self, server: &'a ServerName, fetch: Fetch<'a>) -> Answer<'a, Vec<RawPdu>> {
+        self.0.fetch_from(server, fetch).boxed()
+    }
+
+    fn state<'a>(
+        &'a self,
+        server: &'a ServerName,
+        room_id: &'a RoomId,
+        at: &'a EventId,
+    ) -> Answer<'a, FetchedState> {
+        async move {
+            let ids = self.0.state_at(server, room_id, at).await?;
+            let rooms = self.0.server(server)?;
+            Ok(FetchedState {
+                pdus: self.0.pdus(&rooms, room_id, &ids.state).await,
+                auth_chain: self.0.pdus(&rooms, room_id, &ids.auth_chain).await,
+            })
+        }
+        .boxed()
+    }
+
+    fn state_ids<'a>(
+        &'a self,
+        server: &'a ServerName,
+        room_id: &'a RoomId,
+        at: &'a EventId,
+    ) -> Answer<'a, FetchedStateIds> {
+        self.0.state_at(server, room_id, at).boxed()
+    }
+}
