@@ -133,6 +133,9 @@ pub enum Refusal {
     /// The room does not take knocks.
     #[error("This room does not take knocks. Ask a member to invite you.")]
     KnockNotAllowed,
+    /// The room was made for users of its own server.
+    #[error("This room is for users of its own server only.")]
+    NotFederated,
     /// The server of the one who is meant does not take it.
     #[error("The server of {0} refuses this.")]
     TargetServerRefuses(OwnedUserId),
