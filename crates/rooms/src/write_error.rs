@@ -245,7 +245,7 @@ impl From<ResolutionError> for WriteError {
     fn from(error: ResolutionError) -> Self {
         match error {
             ResolutionError::Store(error) => error.into(),
-            ResolutionError::Rules(error) => Refusal::Rules(error.to_string()).into(),
+            other => Refusal::Rules(other.to_string()).into(),
         }
     }
 }
