@@ -178,12 +178,11 @@ fn is_unknown(error: &FederationError) -> bool {
     let FederationError::Refused(refusal) = error else {
         return false;
     };
-    match (refusal.status, refusal.errcode.as_str()) {
-        (404 | 405 | 400, "M_UNRECOGNIZED") => true,
-        // No Matrix server speaks here.
-        (404 | 405, "") => true,
-        _ => false,
-    }
+    // Without an errcode it is no Matrix server that speaks, but what stands before one.
+    matches!(
+        (refusal.status, refusal.errcode.as_str()),
+        (400 | 404 | 405, "M_UNRECOGNIZED") | (404 | 405, "")
+    )
 }
 
 /// Canonical JSON.

@@ -6,5 +6,6 @@
 
 pub(crate) mod delta;
 pub(crate) mod loaded;
+pub(crate) mod member_chains;
 mod public;
 pub(crate) mod resolution;

@@ -20,6 +20,8 @@ pub mod messages;
 mod own_events;
 mod past_state;
 pub mod peer_error;
+#[cfg(test)]
+mod peer_tests;
 pub mod power_levels;
 mod power_levels_check;
 pub mod present;

@@ -58,6 +58,7 @@ impl From<WriteError> for PeerError {
             WriteError::NoSuchEvent => Self::NoSuchEvent,
             WriteError::InviteBlocked(user) => Self::InviteBlocked(user),
             WriteError::UnableToGrantJoin => Self::UnableToGrantJoin,
+            WriteError::UnsupportedByVersion(_) => Self::Refused(Refusal::KnockNotAllowed),
             WriteError::BadContent(text) | WriteError::TooLarge(text) => Self::Invalid(text),
             other => Self::Write(other),
         }

@@ -16,7 +16,7 @@ use quick_cache::sync::Cache;
 use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomId};
 use tokio::sync::Mutex;
 
-use crate::{head::RoomHead, room_transaction::TransactionKey};
+use crate::{graph::member_chains::MemberChains, head::RoomHead, room_transaction::TransactionKey};
 
 /// A room's turn and its heads.
 #[derive(Default)]
@@ -27,6 +27,8 @@ pub(crate) struct RoomSlot {
     pub(crate) receiving: Mutex<()>,
     /// The room's server ACL, made ready: of which event, how long its content is, and what it says.
     pub(crate) acl: parking_lot::Mutex<Option<(OwnedEventId, usize, Arc<ServerAcl>)>>,
+    /// What is in the auth chains of the members, once somebody asked.
+    pub(crate) member_chains: parking_lot::Mutex<Option<MemberChains>>,
     committed: RwLock<Option<Shown>>,
     /// What the tip builds on and the store does not show yet.
     unsettled: parking_lot::Mutex<HashMap<OwnedEventId, Unsettled>>,
@@ -127,6 +129,7 @@ impl RoomSlot {
     /// Forgets all that is known of the room: the store may have lost some of it.
     pub(crate) fn distrust(&self) {
         *self.committed.write() = None;
+        *self.member_chains.lock() = None;
     }
 }
 

@@ -133,6 +133,9 @@ pub enum Refusal {
     /// The room does not take knocks.
     #[error("This room does not take knocks. Ask a member to invite you.")]
     KnockNotAllowed,
+    /// The room was made for users of its own server.
+    #[error("This room is for users of its own server only.")]
+    NotFederated,
     /// The server of the one who is meant does not take it.
     #[error("The server of {0} refuses this.")]
     TargetServerRefuses(OwnedUserId),
@@ -242,7 +245,7 @@ impl From<ResolutionError> for WriteError {
     fn from(error: ResolutionError) -> Self {
         match error {
             ResolutionError::Store(error) => error.into(),
-            ResolutionError::Rules(error) => Refusal::Rules(error.to_string()).into(),
+            other => Refusal::Rules(other.to_string()).into(),
         }
     }
 }

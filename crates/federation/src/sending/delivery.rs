@@ -6,7 +6,7 @@ use ruma::{OwnedRoomId, OwnedServerName, ServerName};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    destination::after_failure,
+    destination::{Queue, after_failure},
     transaction::{MAX_PDUS, is_poisoned},
 };
 use crate::{
@@ -108,9 +108,7 @@ impl Federation {
         }
         let is_proven = {
             let queues = self.sending().queues.lock();
-            queues
-                .get(server)
-                .is_some_and(|queue| queue.row.has_worked && queue.row.failures == 0)
+            queues.get(server).is_some_and(Queue::is_proven)
         };
         let _place = self.place(is_proven).await;
         match self.send_transaction(server, &open.id, pdus, is_proven).await {
@@ -241,7 +239,7 @@ impl Federation {
     /// Whether nothing came while the last rows were looked at. Servers that are well need not be remembered.
     fn has_ended(&self, server: &ServerName) -> bool {
         let mut queues = self.sending().queues.lock();
-        let ended = queues.get_mut(server).is_none_or(super::Queue::end);
+        let ended = queues.get_mut(server).is_none_or(Queue::end);
         if ended && queues.get(server).is_some_and(|queue| !queue.is_failing()) {
             queues.remove(server);
         }

@@ -93,9 +93,12 @@ pub(super) fn is_poisoned(error: &FederationError) -> bool {
     let FederationError::Refused(refusal) = error else {
         return false;
     };
-    match (refusal.status, refusal.errcode.as_str()) {
-        (413, _) => true,
-        (400, "M_BAD_JSON" | "M_NOT_JSON" | "M_INVALID_PARAM" | "M_TOO_LARGE" | "M_MISSING_PARAM") => true,
-        _ => false,
-    }
+    let words = [
+        "M_BAD_JSON",
+        "M_NOT_JSON",
+        "M_INVALID_PARAM",
+        "M_TOO_LARGE",
+        "M_MISSING_PARAM",
+    ];
+    refusal.status == 413 || (refusal.status == 400 && words.contains(&refusal.errcode.as_str()))
 }

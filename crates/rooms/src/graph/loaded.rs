@@ -9,6 +9,7 @@ use gatehouse_events::Event;
 use gatehouse_store::{Position, StoreError};
 use ruma::{EventId, OwnedEventId, RoomId};
 
+use super::resolution::ResolutionError;
 use crate::{
     Rooms,
     tables::{EVENT_INDEX, EventRow, Standing, TIMELINE},
@@ -140,7 +141,7 @@ impl LoadedEvents {
         &mut self,
         rooms: &Rooms,
         ids: impl IntoIterator<Item = &OwnedEventId>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), ResolutionError> {
         let of: Vec<OwnedEventId> = ids.into_iter().cloned().collect();
         self.load(rooms, &of).await?;
         // Of those that had been read before, the chains may not have been.
@@ -148,9 +149,7 @@ impl LoadedEvents {
         let mut seen: HashSet<OwnedEventId> = of.into_iter().collect();
         while !level.is_empty() {
             if seen.len() > MAX_CHAIN {
-                return Err(StoreError::Unavailable(
-                    "the auth chains of the room are too long".to_owned(),
-                ));
+                return Err(ResolutionError::ChainTooLong);
             }
             let cited: HashSet<_> = level
                 .iter()

@@ -6,7 +6,7 @@ use gatehouse_events::Event;
 use gatehouse_store::StoreError;
 use ruma::{EventId, OwnedEventId, OwnedUserId, RoomId};
 
-use super::{delta::Delta, loaded::LoadedEvents};
+use super::{delta::Delta, loaded::LoadedEvents, resolution::ResolutionError};
 use crate::{
     RoomHead, RoomState, Rooms,
     head::{Member, membership_in},
@@ -77,7 +77,10 @@ impl Rooms {
         of: &[OwnedEventId],
     ) -> Result<Vec<Arc<Event>>, StoreError> {
         let mut loaded = LoadedEvents::default();
-        loaded.load_chains(self, of).await?;
+        loaded.load_chains(self, of).await.map_err(|error| match error {
+            ResolutionError::Store(error) => error,
+            other => StoreError::Unavailable(other.to_string()),
+        })?;
         let mut cited = std::collections::HashSet::new();
         let events: Vec<_> = loaded
             .into_events()

@@ -13,14 +13,13 @@ use super::{
 };
 use crate::{RoomHead, Rooms};
 
-/// Members read at once while one looks for events in their auth chains.
-const BATCH: usize = 1_000;
-
 /// Why states are not resolved.
 #[derive(Debug, Error)]
 pub(crate) enum ResolutionError {
     #[error(transparent)]
     Rules(#[from] ResolveError),
+    #[error("the auth chains are too long")]
+    ChainTooLong,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -76,8 +75,8 @@ impl Rooms {
         Ok(resolved)
     }
 
-    /// Which of these events are in the auth chains of what the states agree on. What is no membership is walked first: it
-    /// is little, and nearly everything old is in its chains.
+    /// Which of these events are in the auth chains of what the states agree on. What is no membership, or is otherwise now,
+    /// is walked: it is little, and nearly everything old is in its chains.
     async fn in_agreed_chains(
         &self,
         head: &RoomHead,
@@ -98,18 +97,19 @@ impl Rooms {
         let mut walked = HashSet::new();
         self.find_in_chains(&first, (&mut missing, &mut found), &mut walked, loaded)
             .await?;
-        let members = head.members.iter().filter_map(|(user, member)| {
-            let key = ("m.room.member".to_owned(), user.to_string());
-            holds(&key).then(|| member.event_id.clone())
-        });
-        let members: Vec<OwnedEventId> = members.collect();
-        for members in members.chunks(BATCH) {
-            if missing.is_empty() {
-                break;
-            }
-            self.find_in_chains(members, (&mut missing, &mut found), &mut walked, loaded)
-                .await?;
+        if missing.is_empty() {
+            return Ok(found);
         }
+        let is_member = |key: &&StateKey| key.0 == "m.room.member";
+        let otherwise = disputed.iter().chain(agreed.keys()).filter(is_member);
+        let gone: Vec<OwnedEventId> = otherwise
+            .filter_map(|key| head.state_event_id(&key.0, &key.1).cloned())
+            .collect();
+        let mut chains = self.member_chains(head).await?;
+        chains.remove(self, &gone).await?;
+        found.extend(missing.into_iter().filter(|id| chains.has(id)));
+        chains.add(self, &gone).await?;
+        self.keep_member_chains(head, chains);
         Ok(found)
     }
 

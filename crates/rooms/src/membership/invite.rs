@@ -69,6 +69,7 @@ impl Rooms {
     ) -> Result<Drafted, Attempt> {
         let mut transaction = self.begin_existing(room_id).await?;
         may_invite(transaction.head(), sender, target)?;
+        require_federated(transaction.head())?;
         if transaction.head().membership(target) == MembershipState::Invite
             && let Some(event_id) = member_event(transaction.head(), target)
         {
@@ -199,4 +200,18 @@ fn may_invite(head: &RoomHead, sender: &UserId, target: &UserId) -> Result<(), R
         _ => {}
     }
     require_level(head, sender, head.power_levels().invite, "invite")
+}
+
+/// Users of other servers could do nothing in a room that was made for its own (`m.federate`).
+fn require_federated(head: &RoomHead) -> Result<(), Refusal> {
+    #[derive(serde::Deserialize)]
+    struct Content {
+        #[serde(rename = "m.federate")]
+        federate: bool,
+    }
+    let create = head.hot_event("m.room.create");
+    match create.and_then(|create| create.content_as::<Content>()) {
+        Some(Content { federate: false }) => Err(Refusal::NotFederated),
+        _ => Ok(()),
+    }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use gatehouse_events::{Event, Pdu};
 use gatehouse_store::{Batch, Direction, Position, Range, StoreError};
-use ruma::{OwnedEventId, RoomId};
+use ruma::{OwnedEventId, RoomId, events::TimelineEventType};
 
 use super::{Accepting, Before, Received, judge::Verdict, redactions::Redacts};
 use crate::{
@@ -69,6 +69,10 @@ impl Rooms {
         let ids = std::slice::from_ref(&event.event_id);
         let kept = self.placed(room_id, ids).await?.remove(&event.event_id);
         match kept.as_ref().map(|kept| kept.row.standing) {
+            // There is one, and whoever joined late has it for its state.
+            Some(Standing::Outlier) if event.kind == TimelineEventType::RoomCreate => {
+                return Ok(Received::AlreadyHere);
+            }
             None | Some(Standing::Outlier) => {}
             Some(Standing::Rejected) => return Ok(Received::Rejected("it was rejected before".to_owned())),
             Some(Standing::SoftFailed) => return Ok(Received::SoftFailed),

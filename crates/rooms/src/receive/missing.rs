@@ -16,7 +16,6 @@ use super::{Accepting, Received, order::parents_first};
 use crate::{
     Rooms,
     remote_servers::{Answer, Fetch},
-    tables::Standing,
     write_error::WriteError,
 };
 
@@ -222,18 +221,14 @@ impl Rooms {
         Ok(taken.into_iter().filter(lacks).take(AT_ONCE).collect())
     }
 
-    /// Those of these events that are not part of the graph here.
+    /// Those of these events that are not here. What is kept for its state counts as here: with a join it is history, and
+    /// whoever walks on through it takes the room's past for news.
     async fn not_here(
         &self,
         room_id: &RoomId,
         ids: &[OwnedEventId],
     ) -> Result<Vec<OwnedEventId>, StoreError> {
         let placed = self.placed(room_id, ids).await?;
-        let is_here = |id: &OwnedEventId| {
-            placed
-                .get(id)
-                .is_some_and(|placed| placed.row.standing != Standing::Outlier)
-        };
-        Ok(ids.iter().filter(|id| !is_here(id)).cloned().collect())
+        Ok(ids.iter().filter(|id| !placed.contains_key(*id)).cloned().collect())
     }
 }

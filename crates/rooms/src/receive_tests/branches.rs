@@ -276,6 +276,7 @@ async fn assert_kept(world: &World, server: usize, place: &str) {
     let mut expected: Vec<OwnedEventId> = head.room_state().event_ids().cloned().collect();
     expected.sort();
     assert_eq!(ids(in_store), expected, "{place}: kept state at {server}");
+    assert_chains(world, server, place).await;
     rooms.shared.turns.slot(&world.room).distrust();
     let anew = world.head(server).await;
     assert_eq!(anew.row(), head.row(), "{place}: {server}");
@@ -315,6 +316,21 @@ async fn t27_servers_agree_whatever_the_order_in_which_events_meet() {
             live_through(version, 2 + number % 2, seed * 7_919 + 1, 60).await;
         }
     }
+}
+
+/// What was counted as members changed is what one counts anew.
+async fn assert_chains(world: &World, server: usize, place: &str) {
+    let rooms = &world.servers[server];
+    let head = world.head(server).await;
+    let changed = rooms.member_chains(&head).await.unwrap();
+    let mut anew = crate::graph::member_chains::MemberChains::default();
+    let members: Vec<_> = head
+        .members
+        .values()
+        .map(|member| member.event_id.clone())
+        .collect();
+    anew.add(rooms, &members).await.unwrap();
+    assert_eq!(changed.counts(), anew.counts(), "{place}: chains at {server}");
 }
 
 #[tokio::test]

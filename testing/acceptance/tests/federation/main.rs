@@ -1,6 +1,8 @@
 //! Rooms across servers: two or three Gatehouses that speak to each other over TLS.
 
 #[cfg(test)]
+mod destinations;
+#[cfg(test)]
 mod directory;
 #[cfg(test)]
 mod inviting;

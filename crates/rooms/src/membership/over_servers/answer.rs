@@ -180,6 +180,3 @@ impl Allowed {
         self.events.get(id).cloned()
     }
 }
-
-#[cfg(test)]
-mod tests;

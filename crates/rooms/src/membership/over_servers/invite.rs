@@ -137,8 +137,15 @@ impl Rooms {
         };
         let keys: PublicKeyMap = BTreeMap::from([(server.to_string(), keys.clone())]);
         let rules = &pdu.version().rules().redaction;
-        let signed = redact(pdu.object().clone(), rules, None);
-        signed.is_ok_and(|signed| verify_json(&keys, &signed).is_ok())
+        let Ok(mut signed) = redact(pdu.object().clone(), rules, None) else {
+            return false;
+        };
+        // Of the others' signatures nothing is asked.
+        let Some(CanonicalJsonValue::Object(signatures)) = signed.get_mut("signatures") else {
+            return false;
+        };
+        signatures.retain(|name, _| name == server.as_str());
+        !signatures.is_empty() && verify_json(&keys, &signed).is_ok()
     }
 }
 

@@ -127,6 +127,3 @@ fn pair(reference: &CanonicalJsonValue) -> Option<(OwnedEventId, Option<String>)
         .map(str::to_owned);
     Some((id, hash))
 }
-
-#[cfg(test)]
-mod tests;

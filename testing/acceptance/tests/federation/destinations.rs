@@ -1,0 +1,152 @@
+//! What an operator sees of other servers, and can do about them.
+
+use std::fmt::Write;
+
+use gatehouse_testkit::{TestServer, User, server::SHARED_SECRET, user::escaped};
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha1::Sha1;
+
+use crate::town::{Town, current, join_via, server_of};
+
+const REGISTER: &str = "/_synapse/admin/v1/register";
+const DESTINATIONS: &str = "/_synapse/admin/v1/federation/destinations";
+
+async fn administrator(server: &TestServer) -> User<'_> {
+    let nonce = server.request("GET", REGISTER, None).await.ok()["nonce"].clone();
+    let mut mac = Hmac::<Sha1>::new_from_slice(SHARED_SECRET.as_bytes()).unwrap();
+    mac.update(format!("{}\0root\0password of root\0admin", nonce.as_str().unwrap()).as_bytes());
+    let proof = mac.finalize().into_bytes();
+    let proof = proof.iter().fold(String::new(), |mut hex, byte| {
+        // Writing into a `String` cannot fail.
+        _ = write!(hex, "{byte:02x}");
+        hex
+    });
+    let body = json!({
+        "nonce": nonce, "username": "root", "password": "password of root", "admin": true, "mac": proof,
+    });
+    User::from_login(server, &server.request("POST", REGISTER, Some(&body)).await.ok())
+}
+
+/// What the administrator is told of a server, once it is so.
+async fn told(root: &User<'_>, server: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    let path = format!("{DESTINATIONS}/{}", escaped(server));
+    let mut told = Value::Null;
+    for _ in 0..100 {
+        let answer = root.request("GET", &path, None).await;
+        if answer.status == 200 {
+            told = answer.ok();
+            if is_so(&told) {
+                return told;
+            }
+        }
+        // Whatever comes next may have changed it.
+        root.sync(&current(root).await, 50).await;
+    }
+    panic!("{told}");
+}
+
+#[tokio::test]
+async fn an_operator_sees_why_a_server_gets_nothing_and_can_have_it_tried_now() {
+    let mut town = Town::new().await;
+    let (room, bob_token, there) = {
+        let (alice, bob) = town.people().await;
+        let room = alice.public_room().await;
+        join_via(&bob, &room, &alice).await.ok();
+        alice.sees_membership(&room, &bob.id, "join").await;
+        (room, bob.token.clone(), server_of(&bob))
+    };
+    town.there.stop().await;
+    let root = administrator(&town.here).await;
+    root.join(&room).await.ok();
+    let sent = root.say(&room, "1", "are you there?").await;
+    let failing = told(&root, &there, |told| told["failures"].as_u64() >= Some(1)).await;
+    assert_eq!(failing["destination"], json!(there));
+    assert_eq!(
+        failing["last_error"],
+        json!("the server cannot be reached: it cannot be reached")
+    );
+    // The join and the message.
+    assert_eq!(failing["pending_events"], json!(2));
+    assert!(failing["retry_interval"].as_u64() > Some(0) && failing["failure_ts"].is_u64());
+    let rooms = format!("{DESTINATIONS}/{}/rooms", escaped(&there));
+    let rooms = root.request("GET", &rooms, None).await.ok();
+    assert_eq!(
+        (&rooms["total"], &rooms["rooms"][0]["room_id"]),
+        (&json!(1), &json!(room))
+    );
+    let all = root.request("GET", DESTINATIONS, None).await.ok();
+    assert_eq!(all["total"], json!(1));
+    town.there.restart().await.unwrap();
+    let reset = format!("{DESTINATIONS}/{}/reset_connection", escaped(&there));
+    root.request("POST", &reset, None).await.ok();
+    let well = told(&root, &there, |told| told["pending_events"] == json!(0)).await;
+    assert_eq!(
+        (&well["failures"], &well["last_error"]),
+        (&json!(0), &Value::Null)
+    );
+    root.request("POST", &reset, None).await.refused(400, "M_UNKNOWN");
+    let path = format!(
+        "/_matrix/client/v3/rooms/{}/event/{}",
+        escaped(&room),
+        escaped(&sent)
+    );
+    town.there.request_with(&bob_token, "GET", &path, None).await.ok();
+}
+
+#[tokio::test]
+async fn only_administrators_see_destinations_and_unknown_ones_are_not_found() {
+    let town = Town::new().await;
+    let root = administrator(&town.here).await;
+    let alice = town.here.user("alice").await;
+    let one = format!("{DESTINATIONS}/nowhere.example");
+    for path in [DESTINATIONS.to_owned(), one.clone(), format!("{one}/rooms")] {
+        alice
+            .request("GET", &path, None)
+            .await
+            .refused(403, "M_FORBIDDEN");
+    }
+    let reset = format!("{one}/reset_connection");
+    alice
+        .request("POST", &reset, None)
+        .await
+        .refused(403, "M_FORBIDDEN");
+    for path in [one.clone(), format!("{one}/rooms")] {
+        root.request("GET", &path, None).await.refused(404, "M_NOT_FOUND");
+    }
+    root.request("POST", &reset, None)
+        .await
+        .refused(404, "M_NOT_FOUND");
+    let none = root.request("GET", DESTINATIONS, None).await.ok();
+    assert_eq!(none, json!({ "destinations": [], "total": 0 }));
+}
+
+#[tokio::test]
+async fn what_is_sent_to_other_servers_is_among_the_metrics() {
+    let town = Town::new().await;
+    let (alice, bob) = town.people().await;
+    let room = alice.public_room().await;
+    join_via(&bob, &room, &alice).await.ok();
+    let sent = alice.say(&room, "1", "hello").await;
+    bob.sees_event(&room, &sent).await;
+    let root = administrator(&town.here).await;
+    told(&root, &server_of(&bob), |told| told["pending_events"] == json!(0)).await;
+    let url = format!("{}/metrics", town.here.base());
+    let metrics = town
+        .here
+        .http()
+        .get(url)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    for line in [
+        "gatehouse_federation_events_sent_total 1",
+        "gatehouse_federation_transactions_sent_total 1",
+        "gatehouse_federation_destinations_failing 0",
+    ] {
+        assert!(metrics.lines().any(|it| it == line), "{line}: {metrics}");
+    }
+}
