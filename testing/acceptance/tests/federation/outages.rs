@@ -2,10 +2,25 @@
 
 use std::time::Duration;
 
-use gatehouse_testkit::user::escaped;
+use gatehouse_testkit::{TestServer, user::escaped};
 use serde_json::json;
 
 use crate::town::{Town, join_via};
+
+/// How often news is waited for, half a second each.
+const PATIENCE: usize = 120;
+
+/// Waits for something new, and gives the token of what is new after it.
+async fn news(server: &TestServer, token: &str, since: &str) -> String {
+    let since = if since.is_empty() {
+        String::new()
+    } else {
+        format!("&since={since}")
+    };
+    let path = format!("/_matrix/client/v3/sync?timeout=500{since}");
+    let sync = server.request_with(token, "GET", &path, None).await.ok();
+    sync["next_batch"].as_str().unwrap().to_owned()
+}
 
 #[tokio::test]
 async fn r12_what_was_said_while_a_server_was_away_reaches_it_when_it_is_back() {
@@ -28,8 +43,8 @@ async fn r12_what_was_said_while_a_server_was_away_reaches_it_when_it_is_back() 
     // Pauses are measured by the clock, which stands in tests.
     town.here.clock().advance(Duration::from_hours(2));
     let last = alice.say(&room, "last", "welcome back").await;
-    let mut found = 0;
-    for _ in 0..100 {
+    let (mut found, mut since) = (0, String::new());
+    for _ in 0..PATIENCE {
         let path = format!(
             "/_matrix/client/v3/rooms/{}/messages?dir=b&limit=200",
             escaped(&room)
@@ -45,8 +60,7 @@ async fn r12_what_was_said_while_a_server_was_away_reaches_it_when_it_is_back() 
         if found == said.len() && ids.contains(&last.as_str()) {
             return;
         }
-        let sync = "/_matrix/client/v3/sync?timeout=300";
-        town.there.request_with(&token, "GET", sync, None).await.ok();
+        since = news(&town.there, &token, &since).await;
     }
     panic!("{found} of {} events arrived", said.len());
 }
@@ -85,8 +99,7 @@ async fn r01_events_that_wait_for_a_server_survive_a_restart_of_their_own() {
         if events.iter().any(|event| event["event_id"] == sent["event_id"]) {
             return;
         }
-        let sync = "/_matrix/client/v3/sync?timeout=300";
-        town.there.request_with(&bob, "GET", sync, None).await.ok();
+        since = news(&town.there, &bob, &since).await;
     }
     panic!("the event never arrived");
 }
