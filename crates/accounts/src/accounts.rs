@@ -160,6 +160,7 @@ impl Accounts {
                 accounts.sessions().forget(&revoked);
                 if let Some(user_id) = changed {
                     accounts.sessions().forget_user(&user_id);
+                    accounts.clear_after(&user_id).await;
                 }
             }
             outcome
@@ -167,6 +168,13 @@ impl Accounts {
         settled.await.unwrap_or_else(|_| {
             Err(StoreError::Unavailable("the server is stopping; try again".to_owned()).into())
         })
+    }
+
+    /// Clears away what belonged to logins that have ended. It is void already, so that failing does no harm.
+    pub(crate) async fn clear_after(&self, user_id: &UserId) {
+        if let Err(error) = self.clear_void_pushers(user_id).await {
+            tracing::debug!(%error, "void pushers are left for later");
+        }
     }
 
     /// The id that a localpart makes here; `None` when it is not one.

@@ -31,6 +31,7 @@ pub mod openid;
 pub mod password_hash;
 pub mod passwords;
 pub mod profile;
+pub mod pushers;
 mod random;
 pub mod refresh_token;
 pub mod register_invited;
@@ -76,6 +77,7 @@ pub use self::{
     password_hash::HashError,
     passwords::PasswordError,
     profile::{Profile, ProfileChange, ProfileError},
+    pushers::{Pusher, PusherError, PusherKind},
     refresh_token::{RefreshError, Refreshed},
     register_invited::InvitedUser,
     registration::{NewUser, Registered, RegistrationError, RegistrationRequest},

@@ -2,7 +2,7 @@
 
 use gatehouse_accounts::{
     AccountDataError, AddThreepidError, Challenge, ChangePasswordError, DeviceError, FilterError, HashError,
-    LoginError, NewDeviceError, PasswordError, ProfileError, RefreshError, RegistrationError,
+    LoginError, NewDeviceError, PasswordError, ProfileError, PusherError, RefreshError, RegistrationError,
     RegistrationTokenError, RequestValidationError, SharedSecretError, StageFailure, SubmitValidationError,
     TagError, ThreepidError, UiaError, Unavailable, UserError, UsernameError, ValidatedError,
 };
@@ -220,6 +220,22 @@ impl From<ProfileError> for ApiError {
             ProfileError::TooLarge => bad_request("M_PROFILE_TOO_LARGE", text),
             ProfileError::User(source) => source.into(),
             ProfileError::Unavailable(source) => source.into(),
+        }
+    }
+}
+
+impl From<PusherError> for ApiError {
+    fn from(error: PusherError) -> Self {
+        let text = error.to_string();
+        match error {
+            PusherError::AppId
+            | PusherError::Pushkey
+            | PusherError::Text
+            | PusherError::Data
+            | PusherError::Gateway => ApiError::invalid_param(text),
+            PusherError::TooMany => forbidden_as("M_RESOURCE_LIMIT_EXCEEDED", text),
+            PusherError::LoggedOut => ApiError::unknown_token(text).with("soft_logout", false),
+            PusherError::Unavailable(source) => source.into(),
         }
     }
 }
