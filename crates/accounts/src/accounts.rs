@@ -8,7 +8,7 @@ use gatehouse_store::{Batch, Commit, CommitError, Direction, Key, Range, Store, 
 use ruma::{OwnedUserId, ServerName, UserId};
 
 use crate::{
-    Config, Unavailable, access_token::Digest, password_hash::Hasher, seen_devices::LastSeen,
+    Captcha, Config, Unavailable, access_token::Digest, password_hash::Hasher, seen_devices::LastSeen,
     session_cache::SessionCache, spent_nonces::SpentNonces, user_turns::UserTurns,
 };
 
@@ -20,6 +20,7 @@ pub(crate) const ATTEMPTS: usize = 8;
 #[derive(Clone)]
 pub struct Accounts {
     inner: Arc<Inner>,
+    captcha: Option<Captcha>,
 }
 
 struct Inner {
@@ -67,7 +68,15 @@ impl Accounts {
                 turns: UserTurns::default(),
                 nonces: SpentNonces::default(),
             }),
+            captcha: None,
         }
+    }
+
+    /// The same, with a captcha for those who register.
+    #[must_use]
+    pub fn with_captcha(mut self, captcha: Captcha) -> Self {
+        self.captcha = Some(captcha);
+        self
     }
 
     /// The settings it was made with.
@@ -92,6 +101,10 @@ impl Accounts {
 
     pub(crate) fn outbox(&self) -> Option<&Outbox> {
         self.inner.outbox.as_ref()
+    }
+
+    pub(crate) fn captcha(&self) -> Option<&Captcha> {
+        self.captcha.as_ref()
     }
 
     pub(crate) fn store(&self) -> &Store {
