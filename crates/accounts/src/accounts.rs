@@ -8,7 +8,7 @@ use gatehouse_store::{Batch, Commit, CommitError, Direction, Key, Range, Store, 
 use ruma::{OwnedUserId, ServerName, UserId};
 
 use crate::{
-    Config, Unavailable, access_token::Digest, password_hash::Hasher, seen_devices::LastSeen,
+    Captcha, Config, Unavailable, access_token::Digest, password_hash::Hasher, seen_devices::LastSeen,
     session_cache::SessionCache, spent_nonces::SpentNonces, user_turns::UserTurns,
 };
 
@@ -20,6 +20,7 @@ pub(crate) const ATTEMPTS: usize = 8;
 #[derive(Clone)]
 pub struct Accounts {
     inner: Arc<Inner>,
+    captcha: Option<Captcha>,
 }
 
 struct Inner {
@@ -67,7 +68,15 @@ impl Accounts {
                 turns: UserTurns::default(),
                 nonces: SpentNonces::default(),
             }),
+            captcha: None,
         }
+    }
+
+    /// The same, with a captcha for those who register.
+    #[must_use]
+    pub fn with_captcha(mut self, captcha: Captcha) -> Self {
+        self.captcha = Some(captcha);
+        self
     }
 
     /// The settings it was made with.
@@ -92,6 +101,10 @@ impl Accounts {
 
     pub(crate) fn outbox(&self) -> Option<&Outbox> {
         self.inner.outbox.as_ref()
+    }
+
+    pub(crate) fn captcha(&self) -> Option<&Captcha> {
+        self.captcha.as_ref()
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -160,6 +173,7 @@ impl Accounts {
                 accounts.sessions().forget(&revoked);
                 if let Some(user_id) = changed {
                     accounts.sessions().forget_user(&user_id);
+                    accounts.clear_after(&user_id).await;
                 }
             }
             outcome
@@ -167,6 +181,13 @@ impl Accounts {
         settled.await.unwrap_or_else(|_| {
             Err(StoreError::Unavailable("the server is stopping; try again".to_owned()).into())
         })
+    }
+
+    /// Clears away what belonged to logins that have ended. It is void already, so that failing does no harm.
+    pub(crate) async fn clear_after(&self, user_id: &UserId) {
+        if let Err(error) = self.clear_void_pushers(user_id).await {
+            tracing::debug!(%error, "void pushers are left for later");
+        }
     }
 
     /// The id that a localpart makes here; `None` when it is not one.

@@ -64,6 +64,7 @@ impl Accounts {
             is_guest: user.guest,
             is_admin: user.admin,
             is_suspended: user.suspended,
+            digest,
             is_locked: user.locked,
             expires_ms: token.expires_ms,
             noted_ms: AtomicU64::new(0),

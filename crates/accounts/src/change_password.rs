@@ -84,6 +84,8 @@ impl Accounts {
             user_id: requester,
             body: change.body,
             flows: &flows,
+            also: &[],
+            address: None,
         };
         let proof = self.prove(&request, || None).await?;
         let password = change.new_password.ok_or(ChangePasswordError::MissingPassword)?;

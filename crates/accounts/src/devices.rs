@@ -1,5 +1,7 @@
 //! Devices: one for each login.
 
+use std::collections::HashMap;
+
 use gatehouse_store::{Batch, Range, Topic, json_value};
 use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, UserId};
 use serde::{Deserialize, Serialize};
@@ -24,13 +26,25 @@ pub const MAX_DEVICE_ID_BYTES: usize = 255;
 /// Ten letters: 47 bits, and unique among one user's.
 const DEVICE_ID_CHARS: usize = 10;
 
+/// 11 characters of 5.95 bits: 65 bits. Tells logins of one device apart, and is no secret.
+const LOGIN_CHARS: usize = 11;
+
 /// What is stored of a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DeviceRow {
     display_name: Option<String>,
     created_ms: u64,
+    /// Another one for each login. What belongs to a login ends with it, though the device is used again.
+    #[serde(default)]
+    login: String,
 }
 json_value!(DeviceRow);
+
+impl DeviceRow {
+    pub(crate) fn login(&self) -> &str {
+        &self.login
+    }
+}
 
 /// A device, as its owner sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,6 +212,19 @@ impl Accounts {
         Ok(rows.into_iter().map(|((_, device_id), _)| device_id).collect())
     }
 
+    /// The login of each of the user's devices.
+    pub(crate) async fn logins(
+        &self,
+        user_id: &UserId,
+    ) -> Result<HashMap<OwnedDeviceId, String>, Unavailable> {
+        let range = Range::prefix(&(user_id.to_owned(),));
+        let rows = self.scan(&DEVICES, &range, usize::MAX).await?;
+        Ok(rows
+            .into_iter()
+            .map(|((_, device_id), row)| (device_id, row.login))
+            .collect())
+    }
+
     /// Adds to the batch that the device and its tokens go.
     pub(crate) async fn put_device_deletion(
         &self,
@@ -237,16 +264,20 @@ impl Accounts {
         // Also of a device that is new: it may have been deleted while it logged in.
         self.revoke_families(batch, user_id, &device_id).await?;
         let replaced = self.revoke_access_tokens(batch, user_id, &device_id).await?;
-        if existing.is_none() {
+        let login = random::base62(LOGIN_CHARS)?;
+        let row = if let Some(row) = existing {
+            DeviceRow { login, ..row }
+        } else {
             if self.device_ids(user_id).await?.len() >= self.config().max_devices {
                 return Err(NewDeviceError::TooManyDevices);
             }
-            let row = DeviceRow {
+            DeviceRow {
                 display_name: request.initial_display_name.as_deref().map(cut),
                 created_ms: self.now_ms(),
-            };
-            batch.put(&DEVICES, &key, &row);
-        }
+                login,
+            }
+        };
+        batch.put(&DEVICES, &key, &row);
         let expires_in_ms = request.refresh_token.then_some(REFRESHABLE_LIFETIME_MS);
         let expires_ms = expires_in_ms.map(|lifetime_ms| self.now_ms().saturating_add(lifetime_ms));
         let access_token = Self::put_access_token(batch, user_id, &device_id, expires_ms)?;

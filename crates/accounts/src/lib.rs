@@ -1,4 +1,4 @@
-//! Users, devices, passwords, tokens, user-interactive authentication, profiles and account data.
+//! Users, devices, passwords, tokens, user-interactive authentication, profiles, pushers and account data.
 //!
 //! One engine, [`Accounts`], with a file for each thing that one can do. It knows nothing of HTTP, of rooms or of
 //! how often somebody may try: limits of rate are for the caller.
@@ -15,6 +15,7 @@ mod accounts;
 pub mod add_threepid;
 mod authentication;
 pub mod bindings;
+pub mod captcha;
 pub mod change_password;
 pub mod config;
 pub mod deactivation;
@@ -31,6 +32,7 @@ pub mod openid;
 pub mod password_hash;
 pub mod passwords;
 pub mod profile;
+pub mod pushers;
 mod random;
 pub mod refresh_token;
 pub mod register_invited;
@@ -66,6 +68,7 @@ pub use self::{
     accounts::Accounts,
     add_threepid::AddThreepidError,
     bindings::Binding,
+    captcha::{Captcha, CaptchaUnavailable, CaptchaVerifier},
     change_password::{ChangePasswordError, PasswordChange},
     config::{Config, Registration},
     devices::{Device, DeviceError, DeviceRequest, LoggedIn, NewDeviceError},
@@ -76,6 +79,7 @@ pub use self::{
     password_hash::HashError,
     passwords::PasswordError,
     profile::{Profile, ProfileChange, ProfileError},
+    pushers::{Pusher, PusherError, PusherKind},
     refresh_token::{RefreshError, Refreshed},
     register_invited::InvitedUser,
     registration::{NewUser, Registered, RegistrationError, RegistrationRequest},

@@ -152,7 +152,11 @@ impl Accounts {
                 batch.put(&USERS, &key, &rehashed);
             }
             let (logged_in, replaced) = self.put_login(&mut batch, user_id, device).await?;
+            let ended_another = !replaced.is_empty();
             if self.commit_revocation(batch, replaced, None).await?.is_some() {
+                if ended_another {
+                    self.clear_after(user_id).await;
+                }
                 return Ok(logged_in);
             }
         }

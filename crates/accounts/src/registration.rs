@@ -1,5 +1,7 @@
 //! Making accounts.
 
+use std::net::IpAddr;
+
 use gatehouse_mail::Threepid;
 use gatehouse_store::Batch;
 use ruma::{OwnedUserId, UserId};
@@ -7,8 +9,8 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::{
-    Accounts, DeviceRequest, LoggedIn, LoginError, NewDeviceError, PasswordError, Secret, ThreepidError,
-    UiaError, UiaRequest, Unavailable, UsernameError, ValidatedError,
+    Accounts, DeviceRequest, LoggedIn, LoginError, NewDeviceError, PasswordError, Secret, Stage,
+    ThreepidError, UiaError, UiaRequest, Unavailable, UsernameError, ValidatedError,
     accounts::ATTEMPTS,
     passwords::check_new_password,
     random,
@@ -34,6 +36,8 @@ pub struct RegistrationRequest {
     pub device: DeviceRequest,
     /// Whether to make no device and no tokens.
     pub inhibit_login: bool,
+    /// From which address they ask.
+    pub address: Option<IpAddr>,
 }
 
 /// A new account made by an administrator or the operator.
@@ -165,6 +169,12 @@ impl Accounts {
             user_id: None,
             body,
             flows: &flows,
+            also: if self.captcha().is_some() {
+                &[Stage::Recaptcha]
+            } else {
+                &[]
+            },
+            address: request.address,
         };
         if let Some(user_id) = self.registered_before(&uia).await? {
             return self.repeat_registration(user_id, &request).await;

@@ -8,7 +8,8 @@ const EMAIL: Stage = Stage::Email(Purpose::Register);
 const MSISDN: Stage = Stage::Msisdn(Purpose::Register);
 
 impl Accounts {
-    /// What suffices to register here. An address is proven before a token is shown, which would suffice already.
+    /// What suffices to register here. A captcha comes first, before anybody is asked for an address; an address is
+    /// proven before a token is shown, which would suffice already.
     pub fn registration_flows(&self) -> Result<Vec<Flow>, RegistrationError> {
         let registration = &self.config().registration;
         let token: &[Stage] = match (registration.token_required, registration.open) {
@@ -16,12 +17,17 @@ impl Accounts {
             (false, true) => &[],
             (false, false) => return Err(RegistrationError::Closed),
         };
-        let with = |stages: &[Stage]| [stages, token].concat();
+        let captcha: &[Stage] = match self.captcha() {
+            Some(captcha) if captcha.required => &[Stage::Recaptcha],
+            _ => &[],
+        };
+        let with = |stages: &[Stage]| [captcha, stages, token].concat();
         if registration.email_required {
             return Ok(vec![with(&[EMAIL])]);
         }
         let alone = if token.is_empty() {
-            vec![Stage::Dummy]
+            // Not the captcha alone, which those complete too who go on to prove an address.
+            with(&[Stage::Dummy])
         } else {
             with(&[])
         };

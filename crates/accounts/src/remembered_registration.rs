@@ -43,6 +43,7 @@ impl Accounts {
                 refresh_token: flag("refresh_token"),
             },
             inhibit_login: flag("inhibit_login"),
+            address: request.address,
         };
         Ok(Recalled {
             request,

@@ -10,7 +10,7 @@ use ruma::{OwnedDeviceId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Unavailable, session_ends::SessionEnd};
+use crate::{Unavailable, access_token::Digest, session_ends::SessionEnd};
 
 /// What is stored of an access token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,7 @@ pub struct Session {
     pub is_admin: bool,
     /// Whether the user may read only (`M_USER_SUSPENDED`).
     pub is_suspended: bool,
+    pub(crate) digest: Digest,
     pub(crate) is_locked: bool,
     pub(crate) expires_ms: Option<u64>,
     pub(crate) noted_ms: AtomicU64,

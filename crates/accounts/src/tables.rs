@@ -4,9 +4,19 @@ use gatehouse_store::{Position, Table};
 use ruma::{OwnedDeviceId, OwnedUserId};
 
 use crate::{
-    access_token::Digest, bindings::BindingRow, devices::DeviceRow, openid::OpenIdRow, profile::ProfileRow,
-    refresh_token::FamilyRow, registration_tokens::RegistrationTokenRow, request_validation::ValidationRow,
-    seen_devices::LastSeenRow, session::AccessTokenRow, threepids::ThreepidRow, user_interactive::SessionRow,
+    access_token::Digest,
+    bindings::BindingRow,
+    devices::DeviceRow,
+    openid::OpenIdRow,
+    profile::ProfileRow,
+    pushers::{PusherRow, PushkeyRow},
+    refresh_token::FamilyRow,
+    registration_tokens::RegistrationTokenRow,
+    request_validation::ValidationRow,
+    seen_devices::LastSeenRow,
+    session::AccessTokenRow,
+    threepids::ThreepidRow,
+    user_interactive::SessionRow,
     users::UserRow,
 };
 
@@ -52,6 +62,12 @@ pub(crate) const REGISTRATION_TOKENS: Table<(String,), RegistrationTokenRow> =
 
 /// A user's profile.
 pub(crate) const PROFILES: Table<(OwnedUserId,), ProfileRow> = Table::new("accounts.profiles");
+
+/// A pusher of a user: app, pushkey. One whose login has ended is void.
+pub(crate) const PUSHERS: Table<(OwnedUserId, String, String), PusherRow> = Table::new("accounts.pushers");
+
+/// Who has a pusher with a pushkey: app, pushkey.
+pub(crate) const PUSHKEYS: Table<(String, String), PushkeyRow> = Table::new("accounts.pushkeys");
 
 /// Account data: user, room or `""`, type → position of the last change, content.
 pub(crate) const ACCOUNT_DATA: Table<(OwnedUserId, String, String), (Position, String)> =

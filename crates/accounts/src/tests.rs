@@ -9,6 +9,7 @@ mod login;
 mod openid;
 mod profile;
 mod proven_registration;
+mod pushers;
 mod races;
 mod refresh;
 mod registration;
@@ -101,6 +102,7 @@ impl House {
                 ..DeviceRequest::default()
             },
             inhibit_login: body.get("inhibit_login") == Some(&json!(true)),
+            address: None,
         };
         self.accounts.register(&body, request).await
     }

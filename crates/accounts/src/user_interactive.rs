@@ -8,7 +8,7 @@
 mod sessions;
 mod stages;
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use gatehouse_store::Batch;
 use ruma::{OwnedUserId, UserId};
@@ -19,8 +19,8 @@ pub(crate) use self::sessions::SessionRow;
 use self::sessions::{Open, body_code, session_of};
 pub use self::stages::{Flow, Stage, StageFailure};
 use crate::{
-    Accounts, Secret, Unavailable, access_token, accounts::ATTEMPTS, password_hash::HashError, random,
-    tables::UIA_SESSIONS,
+    Accounts, CaptchaUnavailable, Secret, Unavailable, access_token, accounts::ATTEMPTS,
+    password_hash::HashError, random, tables::UIA_SESSIONS,
 };
 
 /// How long a session lives (limits.md §8).
@@ -39,6 +39,10 @@ pub struct UiaRequest<'a> {
     pub body: &'a Map<String, Value>,
     /// What suffices.
     pub flows: &'a [Flow],
+    /// Stages that may be completed though no flow asks for them.
+    pub also: &'a [Stage],
+    /// From which address the request comes, as far as a stage needs it.
+    pub address: Option<IpAddr>,
 }
 
 impl fmt::Debug for UiaRequest<'_> {
@@ -66,6 +70,8 @@ pub struct Challenge {
     pub completed: Vec<String>,
     /// The session to go on with.
     pub session: Secret,
+    /// What clients show a captcha with, where a flow asks for one.
+    pub captcha_key: Option<String>,
     /// What was wrong with the stage that was tried, if one was.
     pub failure: Option<StageFailure>,
 }
@@ -82,6 +88,9 @@ pub enum UiaError {
     /// The stage names another user than the one who asks. `M_FORBIDDEN`.
     #[error("Only the owner of the account can authenticate for it.")]
     OtherUser,
+    /// Nobody knows whether the captcha was answered well; what was proved before stays so.
+    #[error(transparent)]
+    Captcha(#[from] CaptchaUnavailable),
     /// Too many others are waiting.
     #[error("Too many people are logging in at once; try again in a moment.")]
     Busy,
@@ -227,10 +236,17 @@ impl Accounts {
         if open.stored.as_ref() != Some(&row) {
             self.store_session(digest, open.stored.as_ref(), &row).await?;
         }
+        let asks_for_captcha = request
+            .flows
+            .iter()
+            .flatten()
+            .any(|stage| *stage == Stage::Recaptcha);
+        let captcha = self.captcha().filter(|_| asks_for_captcha);
         Ok(UiaError::Challenge(Box::new(Challenge {
             flows: request.flows.to_vec(),
             completed: row.completed,
             session: id,
+            captcha_key: captcha.map(|captcha| captcha.public_key.clone()),
             failure,
         })))
     }

@@ -39,6 +39,7 @@ mod password_management;
 mod presence;
 mod profile;
 mod push_rules;
+mod pushers;
 mod redaction;
 mod refresh;
 mod register;

@@ -70,6 +70,7 @@ async fn register(
                 guest_access_token: meaning.guest_access_token,
                 device,
                 inhibit_login: meaning.inhibit_login.unwrap_or(false),
+                address: Some(address.0),
             };
             api.accounts.register(&body, request).await
         }

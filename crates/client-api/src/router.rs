@@ -6,7 +6,7 @@ use crate::{
     ClientApi, account_data, account_deactivation, admin, administrative_contact, banning, capabilities,
     create_room, device_management, directory, event_context, filter, inviting, joining, kicking, knocking,
     leaving, legacy_v1, list_joined_rooms, list_public_rooms, login, logout, message_pagination, old_sync,
-    openid, password_management, presence, profile, push_rules, redaction, refresh, register,
+    openid, password_management, presence, profile, push_rules, pushers, redaction, refresh, register,
     registration_tokens, relations, report_content, room_event_by_timestamp, room_send, room_state,
     room_summary, room_upgrades, rooms, space_hierarchy, sync, tags, threads_list, validation_codes,
     versions, wellknown, whoami,
@@ -65,6 +65,7 @@ fn accounts() -> Router<ClientApi> {
         .merge(presence::routes())
         .merge(profile::routes())
         .merge(push_rules::routes())
+        .merge(pushers::routes())
         .merge(refresh::routes())
         .merge(register::routes())
         .merge(tags::routes())

@@ -24,6 +24,8 @@ pub(crate) async fn require_owner(
         user_id: Some(&requester.user_id),
         body,
         flows: &flows,
+        also: &[],
+        address: None,
     };
     let proved = api.accounts.authenticate_request(&request).await;
     if let Err(UiaError::Challenge(challenge)) = &proved

@@ -2,9 +2,10 @@
 
 use gatehouse_accounts::{
     AccountDataError, AddThreepidError, Challenge, ChangePasswordError, DeviceError, FilterError, HashError,
-    LoginError, NewDeviceError, PasswordError, ProfileError, RefreshError, RegistrationError,
-    RegistrationTokenError, RequestValidationError, SharedSecretError, StageFailure, SubmitValidationError,
-    TagError, ThreepidError, UiaError, Unavailable, UserError, UsernameError, ValidatedError,
+    LoginError, NewDeviceError, PasswordError, ProfileError, PusherError, RefreshError, RegistrationError,
+    RegistrationTokenError, RequestValidationError, SharedSecretError, Stage, StageFailure,
+    SubmitValidationError, TagError, ThreepidError, UiaError, Unavailable, UserError, UsernameError,
+    ValidatedError,
 };
 use gatehouse_mail::CannotSend;
 use http::StatusCode;
@@ -224,6 +225,22 @@ impl From<ProfileError> for ApiError {
     }
 }
 
+impl From<PusherError> for ApiError {
+    fn from(error: PusherError) -> Self {
+        let text = error.to_string();
+        match error {
+            PusherError::AppId
+            | PusherError::Pushkey
+            | PusherError::Text
+            | PusherError::Data
+            | PusherError::Gateway => ApiError::invalid_param(text),
+            PusherError::TooMany => forbidden_as("M_RESOURCE_LIMIT_EXCEEDED", text),
+            PusherError::LoggedOut => ApiError::unknown_token(text).with("soft_logout", false),
+            PusherError::Unavailable(source) => source.into(),
+        }
+    }
+}
+
 impl From<AccountDataError> for ApiError {
     fn from(error: AccountDataError) -> Self {
         let text = error.to_string();
@@ -297,6 +314,7 @@ impl From<UiaError> for ApiError {
         match error {
             UiaError::Challenge(challenge) => challenged(&challenge),
             UiaError::OtherRequest | UiaError::OtherUser => ApiError::forbidden(text),
+            UiaError::Captcha(_) => ApiError::unavailable(text),
             UiaError::Busy => busy(),
             UiaError::Unavailable(source) => source.into(),
         }
@@ -310,6 +328,10 @@ fn challenged(challenge: &Challenge) -> ApiError {
         .iter()
         .map(|flow| json!({ "stages": flow.iter().map(|stage| stage.as_str()).collect::<Vec<_>>() }))
         .collect();
+    let params = match &challenge.captcha_key {
+        Some(key) => json!({ Stage::Recaptcha.as_str(): { "public_key": key } }),
+        None => json!({}),
+    };
     let error = match challenge.failure {
         None => ApiError::authentication_needed(),
         Some(failure) => ApiError::new(
@@ -320,7 +342,7 @@ fn challenged(challenge: &Challenge) -> ApiError {
     };
     error
         .with("flows", flows)
-        .with("params", json!({}))
+        .with("params", params)
         .with("completed", challenge.completed.clone())
         .with("session", challenge.session.expose())
 }
@@ -328,6 +350,8 @@ fn challenged(challenge: &Challenge) -> ApiError {
 fn stage_errcode(failure: StageFailure) -> &'static str {
     match failure {
         StageFailure::WrongPassword | StageFailure::WrongToken => "M_FORBIDDEN",
+        StageFailure::NoCaptcha => "M_CAPTCHA_NEEDED",
+        StageFailure::WrongCaptcha => "M_CAPTCHA_INVALID",
         StageFailure::NotProven => "M_THREEPID_AUTH_FAILED",
         StageFailure::AddressInUse => "M_THREEPID_IN_USE",
         StageFailure::Malformed => "M_BAD_JSON",

@@ -61,7 +61,7 @@ pub struct Config {
     pub media: Media,
     /// Application services. To come.
     pub app_services: AppServices,
-    /// Telling people from programs at registration. To come.
+    /// Telling people from programs at registration.
     pub recaptcha: Recaptcha,
     /// Login by CAS. To come.
     pub cas: Cas,
@@ -517,13 +517,16 @@ table! {
 table! {
     /// `[recaptcha]`
     Recaptcha {
-        /// Where answers are checked.
+        /// Where answers are checked, such as `https://www.google.com/recaptcha/api/siteverify`. It learns from which
+        /// address somebody registers.
         verify_url: Option<String> = None,
         /// The key that clients show.
         public_key: Option<String> = None,
         /// The key that the server shows.
         private_key: Option<String> = None,
-        /// Whether it is needed to register.
+        /// A file that holds the private key.
+        private_key_file: Option<PathBuf> = None,
+        /// Whether it is needed to register. Otherwise it may be answered, and nobody is asked to.
         required: bool = false,
     }
 }

@@ -18,6 +18,7 @@ pub mod open;
 pub mod open_identity;
 mod other_homeservers;
 mod outside;
+mod recaptcha;
 pub mod running;
 pub mod signing_key_file;
 pub mod start;

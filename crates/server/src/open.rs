@@ -22,7 +22,7 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     config::Config, homeservers::AllHomeservers, identity, identity_servers::AskedByRooms, identity_service,
-    outside, signing_key_file, start_error::StartError,
+    outside, recaptcha, signing_key_file, start_error::StartError,
 };
 
 /// Ends when the store has failed for good, with the reason.
@@ -160,12 +160,15 @@ fn engines(
     let trust = Trust::new(&config.identity_servers.trusted, identity_service::names(config));
     let outbound = outside::outbound(config, &trust)?;
     let outbox = outside::outbox(config, &store, &clock)?;
-    let accounts = Accounts::sending(
+    let mut accounts = Accounts::sending(
         store.clone(),
         accounts_config(config, server_name.clone()),
         clock.clone(),
         outbox.clone(),
     );
+    if let Some(captcha) = recaptcha::captcha(config)? {
+        accounts = accounts.with_captcha(captcha);
+    }
     let federation = Federation::new(
         store.clone(),
         server_name,

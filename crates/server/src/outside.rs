@@ -24,7 +24,8 @@ pub(crate) fn outbound(config: &Config, trust: &Trust) -> Result<Outbound, Start
     door(config, trust.named().map(ToOwned::to_owned).collect())
 }
 
-fn door(config: &Config, exempt: Vec<String>) -> Result<Outbound, StartError> {
+/// A door to what the operator named, and to what is in no private network.
+pub(crate) fn door(config: &Config, exempt: Vec<String>) -> Result<Outbound, StartError> {
     Ok(Outbound::new(&OutboundConfig {
         verify_tls: config.outbound_http.verify_tls,
         deny_ip_ranges: config.outbound_http.deny_ip_ranges.clone(),

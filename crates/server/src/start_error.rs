@@ -89,6 +89,14 @@ pub enum StartError {
         "`[registration] email_required` is set, but no mail can be sent; set `[email] smtp_host` and `from`"
     )]
     MailRequired,
+    /// A captcha could not be checked.
+    #[error(
+        "`[recaptcha]` has no {0}; set verify_url, public_key and private_key, or leave all of them and `required` out"
+    )]
+    Recaptcha(&'static str),
+    /// Nobody could be asked about a captcha.
+    #[error("`[recaptcha] verify_url` is not a URL that begins with https:// or http://")]
+    RecaptchaUrl,
     /// Mail has no sender.
     #[error("`[email] smtp_host` is set but `from` is not; say from which address mail is sent")]
     MailFrom,

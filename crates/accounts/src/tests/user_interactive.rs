@@ -30,6 +30,8 @@ async fn ask_with(
         user_id: Some(user),
         body: &object(body),
         flows,
+        also: &[],
+        address: None,
     };
     house.accounts.authenticate_request(&request).await
 }

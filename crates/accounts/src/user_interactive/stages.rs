@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::{UiaError, UiaRequest};
 use crate::{Accounts, Purpose, Secret, ValidatedError};
 
-/// A stage that this server knows. Terms and captcha come here.
+/// A stage that this server knows. Terms come here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// `m.login.dummy`: nothing to prove.
@@ -16,6 +16,8 @@ pub enum Stage {
     Password,
     /// `m.login.registration_token`: a token that an administrator made.
     RegistrationToken,
+    /// `m.login.recaptcha`: that one is a person.
+    Recaptcha,
     /// `m.login.email.identity`: an e-mail address, proven for this.
     Email(Purpose),
     /// `m.login.msisdn`: a phone number, proven for this.
@@ -29,6 +31,7 @@ impl Stage {
             Self::Dummy => "m.login.dummy",
             Self::Password => "m.login.password",
             Self::RegistrationToken => "m.login.registration_token",
+            Self::Recaptcha => "m.login.recaptcha",
             Self::Email(_) => "m.login.email.identity",
             Self::Msisdn(_) => "m.login.msisdn",
         }
@@ -47,6 +50,12 @@ pub enum StageFailure {
     /// The registration token cannot be used. `M_FORBIDDEN`.
     #[error("This registration token is not valid.")]
     WrongToken,
+    /// There is no answer to the captcha. `M_CAPTCHA_NEEDED`.
+    #[error("The answer to the captcha is missing. Send it as `response`.")]
+    NoCaptcha,
+    /// The captcha was not answered well, or the answer was used. `M_CAPTCHA_INVALID`.
+    #[error("This does not answer the captcha, or not any more. Answer another.")]
+    WrongCaptcha,
     /// The address is not proven, or what proved it was used. `M_THREEPID_AUTH_FAILED`.
     #[error("This address is not proven. Follow the link or enter the code that was sent to it.")]
     NotProven,
@@ -76,6 +85,7 @@ impl Accounts {
             .flows
             .iter()
             .flatten()
+            .chain(request.also)
             .find(|stage| stage.as_str() == kind);
         match wanted.copied() {
             None => Ok(Err(StageFailure::UnknownStage)),
@@ -89,6 +99,10 @@ impl Accounts {
                 Ok(usable
                     .then_some(Stage::RegistrationToken)
                     .ok_or(StageFailure::WrongToken))
+            }
+            Some(Stage::Recaptcha) => {
+                let tried = self.try_captcha(auth, request.address).await?;
+                Ok(tried.map(|()| Stage::Recaptcha))
             }
             Some(stage @ Stage::Email(purpose)) => {
                 let tried = self.try_address(auth, Medium::Email, purpose).await?;

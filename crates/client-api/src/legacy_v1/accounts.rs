@@ -56,6 +56,7 @@ async fn register(
         guest_access_token: None,
         device: DeviceRequest::default(),
         inhibit_login: false,
+        address: Some(address.0),
     };
     let registered = api.accounts.register(&today, request).await;
     let registered = registered.map_err(|error| one_request(error.into()))?;

@@ -162,6 +162,12 @@ fn take_secrets(config: &mut Config) -> Result<(), ConfigError> {
         &mut config.email.smtp_password,
         file.as_ref(),
     )?;
+    let file = config.recaptcha.private_key_file.clone();
+    secret_file::take(
+        "recaptcha.private_key",
+        &mut config.recaptcha.private_key,
+        file.as_ref(),
+    )?;
     let file = config.turn.shared_secret_file.clone();
     secret_file::take(
         "turn.shared_secret",

@@ -105,6 +105,7 @@ impl World {
             guest_access_token: None,
             device: DeviceRequest::default(),
             inhibit_login: false,
+            address: None,
         };
         let registered = self
             .accounts()

@@ -69,6 +69,10 @@ mod private_addresses;
 #[cfg(test)]
 mod profile;
 #[cfg(test)]
+mod pushers;
+#[cfg(test)]
+mod recaptcha;
+#[cfg(test)]
 mod redaction;
 #[cfg(test)]
 mod refresh;
