@@ -106,6 +106,8 @@ impl Rooms {
         let event = &judged.pdu.event;
         let (before, standing, received) = match verdict {
             Verdict::Lacking(reason) => return Ok(Received::Dropped(reason.to_owned())),
+            // It was allowed when it came for its state, and that others build on it does not change.
+            Verdict::Rejected(..) if judged.kept.is_some() => return Ok(Received::AlreadyHere),
             Verdict::Rejected(before, step, rule) => {
                 note(judged.accepting, event, (step, &rule));
                 (before, Standing::Rejected, Received::Rejected(rule))

@@ -141,6 +141,54 @@ async fn what_was_missing_and_comes_later_is_no_new_end_of_the_graph() {
     world.assert_same_state("after all of it came").await;
 }
 
+/// As when what was sent before a join is delivered after it: the room's past is not taken for news.
+#[tokio::test]
+async fn an_event_from_before_the_join_does_not_bring_the_past_with_it() {
+    for version in ["3", "11", "12"] {
+        let world = World::new(version, 1).await;
+        let mut said = Vec::new();
+        for number in 0..60 {
+            said.push(
+                world
+                    .act(0, &admin(0), message(&number.to_string()))
+                    .await
+                    .unwrap(),
+            );
+        }
+        let named = world.act(0, &admin(0), topic("now")).await.unwrap();
+        let world = world.with_another_server().await;
+        for old in [&said[30], &said[59], &named] {
+            let outcome = world.tell(0, 1, old).await;
+            assert!(
+                !matches!(outcome, Received::Rejected(_)),
+                "{version}: {outcome:?}"
+            );
+        }
+        let seen = history(&world, 1).await;
+        assert!(seen.len() <= 4, "{version}: {} events", seen.len());
+        world.assert_same_state(version).await;
+        let state = world.servers[1]
+            .state_at(&world.room, Position::MAX)
+            .await
+            .unwrap();
+        assert!(state.iter().any(|event| event.event_id() == named), "{version}");
+        for old in world.servers[0]
+            .state_at(&world.room, Position::MAX)
+            .await
+            .unwrap()
+        {
+            let outcome = world.tell(0, 1, old.event_id()).await;
+            assert!(
+                !matches!(outcome, Received::Rejected(_)),
+                "{version}: {outcome:?}"
+            );
+        }
+        world.assert_same_state(version).await;
+        let own = world.act(1, &admin(1), message("here")).await.unwrap();
+        assert_eq!(world.tell(1, 0, &own).await, Received::Accepted, "{version}");
+    }
+}
+
 #[tokio::test]
 async fn history_before_a_join_is_put_before_it() {
     for version in ["2", "11", "12"] {
