@@ -1,5 +1,6 @@
 //! Tests of the sync engine over a store in memory.
 
+mod branches;
 mod initial;
 mod never_skips;
 mod parts;
