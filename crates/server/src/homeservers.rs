@@ -39,7 +39,11 @@ impl AllHomeservers {
 
     async fn openid(&self, server: &ServerName, token: &str) -> Result<OwnedUserId, HomeserverError> {
         if server != self.accounts.server_name() {
-            return self.federation.openid_user(server, token).await.map_err(failure);
+            return self
+                .federation
+                .openid_user(server, token)
+                .await
+                .map_err(|error| failure(&error));
         }
         let user = self.accounts.openid_user(token).await;
         user.map_err(|error| HomeserverError::Later(error.to_string()))?
@@ -48,7 +52,11 @@ impl AllHomeservers {
 
     async fn deliver(&self, server: &ServerName, body: &Value) -> Result<(), HomeserverError> {
         if server != self.accounts.server_name() {
-            return self.federation.onbind(server, body).await.map_err(failure);
+            return self
+                .federation
+                .onbind(server, body)
+                .await
+                .map_err(|error| failure(&error));
         }
         let rooms = self
             .rooms
@@ -106,7 +114,7 @@ impl Homeservers for AllHomeservers {
     }
 }
 
-fn failure(error: FederationError) -> HomeserverError {
+fn failure(error: &FederationError) -> HomeserverError {
     if error.is_temporary() {
         HomeserverError::Later(error.to_string())
     } else {
