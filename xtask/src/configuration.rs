@@ -304,7 +304,7 @@ fn page(sections: &[Section]) -> String {
 }
 
 /// Tables whose features are still to come.
-const LATER: &[&str] = &["[federation]", "[media]", "[app_services]", "[cas]", "[turn]"];
+const LATER: &[&str] = &["[media]", "[app_services]", "[cas]", "[turn]"];
 
 fn is_to_come(section: &Section, key: &Key) -> bool {
     key.meaning.contains(TO_COME) || LATER.contains(&section.name.as_str())

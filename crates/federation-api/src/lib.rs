@@ -3,9 +3,10 @@
 //! A handler decodes, makes one call into an engine, and encodes. Which server asks is in its request's signature, and
 //! what that server may do is the engines' to say.
 //!
-//! Read in this order: [`state`], [`router`](mod@router), `signed`, then the pages; `errors` says what is answered when an
+//! Read in this order: [`state`], [`router`](mod@router), `signed`, `at_once`, then the pages; `errors` says what is answered when an
 //! engine refuses.
 
+mod at_once;
 mod backfill;
 mod errors;
 mod event_auth;
@@ -27,4 +28,4 @@ mod third_party_invite;
 mod transactions;
 mod version;
 
-pub use self::{router::router, state::FederationApi};
+pub use self::{at_once::AtOnce, router::router, state::FederationApi};

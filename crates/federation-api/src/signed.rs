@@ -4,12 +4,14 @@ use axum::{
     body::Body,
     extract::{FromRequest, FromRequestParts as _, OriginalUri},
 };
+use gatehouse_events::json::check_shape;
 use gatehouse_federation::{ReceivedRequest, VerifyError, XMatrix};
-use gatehouse_http::{ApiError, ClientAddress, JsonText, Limit};
+use gatehouse_http::{ApiError, ClientAddress, Limit, Text, body::json_input};
 use http::{Request, StatusCode, header::AUTHORIZATION, request::Parts};
 use ruma::{OwnedServerName, ServerName};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::FederationApi;
 
@@ -28,17 +30,31 @@ pub(crate) struct Signed<const MAX: usize = OTHER_BODY> {
     /// The server that signed it for us.
     pub(crate) origin: OwnedServerName,
     body: String,
+    /// Dropped when the answer is there.
+    _turn: OwnedSemaphorePermit,
 }
 
 impl<const MAX: usize> Signed<MAX> {
     /// The body as `T`.
     pub(crate) fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, ApiError> {
+        check_shape(self.body.as_bytes()).map_err(json_input)?;
+        self.json_of_any_shape()
+    }
+
+    /// As [`Self::json`], for a body of which one bad part must not spoil the rest: how deep it nests and which keys it
+    /// has is for whoever reads the parts to look at.
+    pub(crate) fn json_of_any_shape<'a, T: Deserialize<'a>>(&'a self) -> Result<T, ApiError> {
+        let wrong =
+            || ApiError::bad_json("The body is not what this operation takes: see the specification.");
+        // Lists would be read as objects without the names of the fields.
+        if !self.body.trim_ascii_start().starts_with('{') {
+            return Err(wrong());
+        }
         serde_json::from_str(&self.body).map_err(|error| {
-            match serde_json::from_str::<&RawValue>(&self.body) {
-                Ok(_) if error.is_data() => {
-                    ApiError::bad_json("The body is not what this operation takes: see the specification.")
-                }
-                _ => ApiError::not_json("The body is not JSON."),
+            if error.is_data() {
+                wrong()
+            } else {
+                ApiError::not_json("The body is not JSON.")
             }
         })
     }
@@ -55,9 +71,8 @@ impl<const MAX: usize> FromRequest<FederationApi> for Signed<MAX> {
         limits.peek_address(Limit::Federation, address.0)?;
         let authorization = authorization(&parts);
         require_plausible(api, &authorization)?;
-        let text = JsonText::<MAX>::from_request(Request::from_parts(parts.clone(), body), api).await?;
-        let body = String::from_utf8(text.0.to_vec());
-        let body = body.map_err(|_| ApiError::not_json("The body is not JSON."))?;
+        let request = Request::from_parts(parts.clone(), body);
+        let Text(body) = Text::<MAX>::from_request(request, api).await?;
         if !body.is_empty() {
             // What is verified is these very bytes, so that they must be one document and nothing behind it.
             serde_json::from_str::<&RawValue>(&body)
@@ -67,13 +82,20 @@ impl<const MAX: usize> FromRequest<FederationApi> for Signed<MAX> {
             Ok(origin) => origin,
             Err(error) => {
                 limits.check_address(Limit::Federation, address.0)?;
-                return Err(unauthorized(&error));
+                return Err(unauthorized(error));
             }
         };
         // Whoever asks is there: what waits for them goes out now.
         api.federation.heard_from(&origin).await;
         limits.check(Limit::Federation, origin.as_str())?;
-        Ok(Self { origin, body })
+        // It is there: what waits for it need not wait any longer.
+        api.federation.heard_from(&origin).await;
+        let turn = api.at_once.enter(&origin).await?;
+        Ok(Self {
+            origin,
+            body,
+            _turn: turn,
+        })
     }
 }
 
@@ -90,12 +112,12 @@ fn require_plausible(api: &FederationApi, authorization: &[String]) -> Result<()
         .filter_map(|header| XMatrix::parse(header))
         .peekable();
     if headers.peek().is_none() {
-        return Err(unauthorized(&VerifyError::Missing));
+        return Err(unauthorized(VerifyError::Missing));
     }
     if headers.any(|header| api.federation.allows(&header.origin)) {
         Ok(())
     } else {
-        Err(unauthorized(&VerifyError::NotAllowed))
+        Err(unauthorized(VerifyError::NotAllowed))
     }
 }
 
@@ -116,7 +138,7 @@ async fn verify(
     api.federation.verify(received, &[]).await
 }
 
-fn unauthorized(error: &VerifyError) -> ApiError {
+fn unauthorized(error: VerifyError) -> ApiError {
     let message = error.to_string();
     match error {
         VerifyError::NotAllowed => ApiError::forbidden(message),

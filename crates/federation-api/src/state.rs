@@ -5,6 +5,8 @@ use gatehouse_federation::{Federation, Inbox};
 use gatehouse_http::{HasHttp, HttpContext};
 use gatehouse_rooms::Rooms;
 
+use crate::AtOnce;
+
 /// The engines behind the API. Cheap to clone.
 #[derive(Clone)]
 pub struct FederationApi {
@@ -18,6 +20,8 @@ pub struct FederationApi {
     pub rooms: Rooms,
     /// Aliases and published rooms.
     pub directory: Directory,
+    /// What is worked on for each server.
+    pub at_once: AtOnce,
     /// Whether other servers may read the published rooms (`[federation] public_rooms`).
     pub public_rooms: bool,
 }

@@ -20,7 +20,7 @@ async fn send_transaction(
     Path(txn_id): Path<String>,
     signed: Signed<TRANSACTION_BODY>,
 ) -> Result<Json<Value>, ApiError> {
-    let transaction: ReceivedTransaction = signed.json()?;
+    let transaction: ReceivedTransaction = signed.json_of_any_shape()?;
     let received = api.inbox.receive(&signed.origin, &txn_id, transaction).await;
     let pdus = received.map_err(|error| match error {
         InboxError::TooLong => ApiError::invalid_param(error.to_string()),

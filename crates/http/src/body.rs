@@ -43,6 +43,10 @@ pub struct OptionalJsonBody<T, const MAX: usize = SMALL_BODY>(pub T);
 #[derive(Debug, Clone)]
 pub struct JsonText<const MAX: usize = EVENT_BODY>(pub Bytes);
 
+/// Text that nobody has looked at, of at most `MAX` bytes.
+#[derive(Debug, Clone)]
+pub struct Text<const MAX: usize>(pub String);
+
 impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for JsonBody<T, MAX> {
     type Rejection = ApiError;
     async fn from_request(request: Request<Body>, _: &S) -> Result<Self, ApiError> {
@@ -73,6 +77,15 @@ impl<S: Send + Sync, const MAX: usize> FromRequest<S> for JsonText<MAX> {
         let bytes = read(request, MAX).await?;
         checked(&bytes)?;
         Ok(Self(bytes))
+    }
+}
+
+impl<S: Send + Sync, const MAX: usize> FromRequest<S> for Text<MAX> {
+    type Rejection = ApiError;
+    async fn from_request(request: Request<Body>, _: &S) -> Result<Self, ApiError> {
+        let text = String::from_utf8(read(request, MAX).await?.into());
+        text.map(Self)
+            .map_err(|_| ApiError::not_json("The body is not JSON: it is not valid UTF-8."))
     }
 }
 

@@ -26,7 +26,7 @@ mod tls;
 pub use self::{
     body::{
         ACCOUNT_DATA_BODY, EVENT_BODY, FILTER_BODY, JsonBody, JsonObject, JsonText, OptionalJsonBody,
-        SMALL_BODY,
+        SMALL_BODY, Text,
     },
     context::{HasHttp, HttpContext},
     envelope::Envelope,

@@ -4,8 +4,10 @@
 //! before their position. What a state is elsewhere is told as its difference from the room's state now
 //! ([`delta`]), so that the cost goes with what differs and not with how many members the room has.
 
+pub(crate) mod chain_counts;
 pub(crate) mod delta;
 pub(crate) mod loaded;
 pub(crate) mod member_chains;
 mod public;
-pub(crate) mod resolution;
+mod resolution;
+pub(crate) mod resolution_error;

@@ -22,7 +22,7 @@ use std::collections::HashMap;
 
 use gatehouse_events::{Pdu, RoomVersion};
 use gatehouse_store::{Batch, StoreError};
-use ruma::{OwnedEventId, OwnedServerName, RoomId, ServerName};
+use ruma::{OwnedEventId, OwnedServerName, RoomId, ServerName, events::TimelineEventType};
 use serde_json::value::RawValue;
 
 use self::missing::Fetching;
@@ -123,15 +123,28 @@ impl Rooms {
             Some(Standing::Rejected) => return Ok(Received::Rejected("it was rejected before".to_owned())),
             Some(_) => return Ok(Received::AlreadyHere),
         }
+        let changes_guests = pdu.event.kind == TimelineEventType::RoomGuestAccess;
         let received = match self.take_in_with_ancestors(fetching, pdu).await {
             Ok(received) => received,
             Err(WriteError::Store(error)) => return Err(error),
             Err(error) => Received::Dropped(error.to_string()),
         };
+        if changes_guests && received == Received::Accepted {
+            self.send_away_after(&fetching.room_id).await;
+        }
         if let Received::Dropped(rule) = &received {
             tracing::info!(room = %fetching.room_id, event = %event_id, step = "ancestors", rule, "an event was dropped");
         }
         Ok(received)
+    }
+}
+
+impl Rooms {
+    /// Our guests leave where they are not welcome any more, whoever says so.
+    async fn send_away_after(&self, room_id: &RoomId) {
+        if let Err(error) = self.send_guests_away(room_id).await {
+            tracing::warn!(room = %room_id, %error, "guests are still in a room that does not let them in");
+        }
     }
 }
 

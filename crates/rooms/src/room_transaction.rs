@@ -4,11 +4,9 @@ mod commit;
 mod confirm;
 mod events;
 mod received;
-mod rows;
+pub(crate) mod rows;
 mod template;
 mod to_send;
-
-pub(crate) use self::rows::put_event;
 
 use std::{collections::HashMap, sync::Arc};
 

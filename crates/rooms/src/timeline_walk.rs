@@ -89,14 +89,15 @@ impl TimelineWalk {
     ) -> Result<Stretch, ReadError> {
         let mut events = Vec::new();
         let mut end = None;
-        // The page before may have ended with the event after a gap.
+        // The page before may have ended with the event after a gap, or could not fill it.
         if let Some((_, last)) = self
             .ranges
             .front()
             .copied()
             .filter(|range| range.1 < Position::MAX)
+            && let Some(follower) = rooms.gap_at(&self.room_id, last).await?
         {
-            self.fills_gap(rooms, last.next()).await?;
+            self.fills_gap(rooms, follower).await?;
         }
         while events.len() < limit {
             if self.scanned >= MAX_SCANNED {

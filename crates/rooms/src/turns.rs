@@ -16,7 +16,7 @@ use quick_cache::sync::Cache;
 use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomId};
 use tokio::sync::Mutex;
 
-use crate::{graph::member_chains::MemberChains, head::RoomHead, room_transaction::TransactionKey};
+use crate::{graph::chain_counts::MemberChains, head::RoomHead, room_transaction::TransactionKey};
 
 /// A room's turn and its heads.
 #[derive(Default)]

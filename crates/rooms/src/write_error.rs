@@ -7,8 +7,8 @@ use ruma::OwnedUserId;
 use thiserror::Error;
 
 use crate::{
-    graph::resolution::ResolutionError, identity_servers::IdentityServerError, remote_servers::RemoteError,
-    room_transaction::AppendError,
+    graph::resolution_error::ResolutionError, identity_servers::IdentityServerError,
+    remote_servers::RemoteError, room_transaction::AppendError,
 };
 
 /// How often an operation is tried when others change the room at the same time. Where two nodes write to one room all

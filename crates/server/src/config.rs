@@ -43,7 +43,7 @@ pub struct Config {
     pub support: Support,
     /// The published rooms.
     pub room_directory: RoomDirectory,
-    /// Traffic with other servers. So far what identity servers need; rooms shared with others are to come.
+    /// Traffic with other servers.
     pub federation: Federation,
     /// Every other request that the server makes.
     pub outbound_http: OutboundHttp,
@@ -160,7 +160,7 @@ table! {
 pub enum Api {
     /// The client-server API.
     Client,
-    /// The server-server API, as far as there is one.
+    /// The server-server API.
     Federation,
     /// The content repository. To come.
     Media,

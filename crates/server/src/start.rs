@@ -6,7 +6,7 @@ use axum::Router;
 use gatehouse_admin_api::AdminApi;
 use gatehouse_client_api::{ClientApi, ClientApiConfig, Contact, Support};
 use gatehouse_events::Clock;
-use gatehouse_federation_api::FederationApi;
+use gatehouse_federation_api::{AtOnce, FederationApi};
 use gatehouse_http::{
     Address, Envelope, HttpContext, Limit, Listener, Metrics, Rate, RateLimitConfig, RateLimits, TlsFiles,
     serve,
@@ -207,6 +207,7 @@ impl Routers {
                     inbox: engines.inbox.clone(),
                     rooms: engines.rooms.clone(),
                     directory: engines.directory.clone(),
+                    at_once: AtOnce::default(),
                     public_rooms: config.federation.public_rooms,
                 })
             }),

@@ -1,7 +1,10 @@
 //! Tests of the sync engine over a store in memory.
 
+mod branches;
+mod elsewhere;
 mod initial;
 mod never_skips;
+mod outside;
 mod parts;
 mod polling;
 mod visibility;

@@ -9,7 +9,7 @@ use gatehouse_events::Event;
 use gatehouse_store::{Position, StoreError};
 use ruma::{EventId, OwnedEventId, RoomId};
 
-use super::resolution::ResolutionError;
+use super::resolution_error::ResolutionError;
 use crate::{
     Rooms,
     tables::{EVENT_INDEX, EventRow, Standing, TIMELINE},

@@ -1,12 +1,13 @@
 //! Which events are in the auth chains of a room's members. State resolution asks that of single events, and in a large
 //! room a walk from every member would take seconds: so it is counted once, and then kept as members change.
 
-use std::collections::HashMap;
-
 use gatehouse_store::{Direction, Position, Range, StoreError};
 use ruma::OwnedEventId;
 
-use super::loaded::LoadedEvents;
+use super::{
+    chain_counts::{MemberChains, Step},
+    loaded::LoadedEvents,
+};
 use crate::{
     RoomHead, Rooms,
     tables::{HEADS, STATE_CHANGES},
@@ -15,30 +16,7 @@ use crate::{
 /// Events read at once.
 const BATCH: usize = 1_000;
 
-/// For each event in an auth chain, how many cite it: members' events, and others that are cited themselves.
-#[derive(Debug, Default)]
-pub(crate) struct MemberChains {
-    counts: HashMap<OwnedEventId, u32>,
-    /// All changes of members up to here are in it.
-    through: Position,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    Add,
-    Remove,
-}
-
 impl MemberChains {
-    #[cfg(test)]
-    pub(crate) fn counts(&self) -> &HashMap<OwnedEventId, u32> {
-        &self.counts
-    }
-
-    pub(crate) fn has(&self, event_id: &OwnedEventId) -> bool {
-        self.counts.contains_key(event_id)
-    }
-
     /// These are members' events now.
     pub(crate) async fn add(&mut self, rooms: &Rooms, ids: &[OwnedEventId]) -> Result<(), StoreError> {
         self.change(rooms, ids, Step::Add).await
@@ -67,25 +45,6 @@ impl MemberChains {
             }
         }
         Ok(())
-    }
-
-    /// Says whether the event came in or fell out, so that what it cites does, too.
-    fn count(&mut self, cited: &OwnedEventId, step: Step) -> bool {
-        match step {
-            Step::Add => {
-                let count = self.counts.entry(cited.clone()).or_default();
-                *count += 1;
-                *count == 1
-            }
-            Step::Remove => match self.counts.get_mut(cited) {
-                Some(count) if *count > 1 => {
-                    *count -= 1;
-                    false
-                }
-                Some(_) => self.counts.remove(cited).is_some(),
-                None => false,
-            },
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use gatehouse_events::Event;
 use gatehouse_store::StoreError;
 use ruma::{EventId, OwnedEventId, OwnedUserId, RoomId};
 
-use super::{delta::Delta, loaded::LoadedEvents, resolution::ResolutionError};
+use super::{delta::Delta, loaded::LoadedEvents, resolution_error::ResolutionError};
 use crate::{
     RoomHead, RoomState, Rooms,
     head::{Member, membership_in},

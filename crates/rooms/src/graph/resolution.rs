@@ -2,27 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 
-use gatehouse_events::state_resolution::{Dispute, ResolveError, StateKey};
+use gatehouse_events::state_resolution::{Dispute, StateKey};
 use gatehouse_store::StoreError;
 use ruma::{EventId, OwnedEventId};
-use thiserror::Error;
 
 use super::{
     delta::{Delta, normalise, value},
     loaded::LoadedEvents,
+    resolution_error::ResolutionError,
 };
 use crate::{RoomHead, Rooms};
-
-/// Why states are not resolved.
-#[derive(Debug, Error)]
-pub(crate) enum ResolutionError {
-    #[error(transparent)]
-    Rules(#[from] ResolveError),
-    #[error("the auth chains are too long")]
-    ChainTooLong,
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
 
 impl Rooms {
     /// Resolves states of a room that differ like this from the head's. `loaded` may hold events that are not stored yet.

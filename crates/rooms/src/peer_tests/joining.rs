@@ -451,3 +451,33 @@ async fn e30_a_server_that_the_acl_denies_is_given_nothing() {
     assert!(forbidden(&town.join("b", &room).await.unwrap_err()));
     town.join("c", &room).await.unwrap();
 }
+
+#[tokio::test]
+async fn kicks_and_bans_reach_the_other_server_and_who_was_kicked_comes_back() {
+    for version in ["1", "6", "11", "12"] {
+        let town = Town::new().await;
+        let room = town.room(version, Preset::PublicChat).await;
+        let a = town.rooms("a");
+        town.join("b", &room).await.unwrap();
+        a.kick(&user("a"), &user("b"), &room, &plain()).await.unwrap();
+        town.deliver("a", "b", &room).await;
+        assert_eq!(
+            town.own("b", &room).await,
+            Some(MembershipState::Leave),
+            "version {version}"
+        );
+        town.join("b", &room).await.unwrap();
+        assert_eq!(town.own("b", &room).await, Some(MembershipState::Join));
+        a.ban(&user("a"), &user("b"), &room, &plain()).await.unwrap();
+        let received = town.deliver("a", "b", &room).await;
+        assert_eq!(
+            town.own("b", &room).await,
+            Some(MembershipState::Ban),
+            "{received:?}"
+        );
+        assert!(forbidden(&town.join("b", &room).await.unwrap_err()));
+        a.unban(&user("a"), &user("b"), &room, &plain()).await.unwrap();
+        town.join("b", &room).await.unwrap();
+        town.agree(&room, &["a", "b"]).await;
+    }
+}

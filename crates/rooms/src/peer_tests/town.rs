@@ -462,7 +462,7 @@ impl Town {
         rooms.set_state(&user(server), room, &update).await.unwrap()
     }
 
-    /// One server sends another all of a room's events that the other has not heard of.
+    /// One server sends another all of a room's events that it has.
     pub(super) async fn deliver(&self, from: &str, to: &str, room: &RoomId) -> Vec<Received> {
         let sender = self.rooms(from);
         let all = (Position::ZERO, Position::MAX);
@@ -475,8 +475,6 @@ impl Town {
             .iter()
             .map(|event| event.event_id().to_owned())
             .collect();
-        let known = self.rooms(to).placed(room, &ids).await.unwrap();
-        let ids: Vec<_> = ids.into_iter().filter(|id| !known.contains_key(id)).collect();
         let pdus = sender.raw_pdus(room, &ids).await.unwrap();
         let received = self.rooms(to).receive(&name(from), room, &pdus).await.unwrap();
         received.into_iter().map(|(_, received)| received).collect()

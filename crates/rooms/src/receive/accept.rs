@@ -106,6 +106,8 @@ impl Rooms {
         let event = &judged.pdu.event;
         let (before, standing, received) = match verdict {
             Verdict::Lacking(reason) => return Ok(Received::Dropped(reason.to_owned())),
+            // It was allowed when it came for its state, and that others build on it does not change.
+            Verdict::Rejected(..) if judged.kept.is_some() => return Ok(Received::AlreadyHere),
             Verdict::Rejected(before, step, rule) => {
                 note(judged.accepting, event, (step, &rule));
                 (before, Standing::Rejected, Received::Rejected(rule))
@@ -158,10 +160,15 @@ impl Rooms {
         &self,
         mut transaction: RoomTransaction,
         judged: &mut Judged<'_>,
-        before: Before,
+        mut before: Before,
         ends: Vec<OwnedEventId>,
     ) -> Result<Received, Attempt> {
         let pdu = judged.pdu;
+        let is_end = ends.contains(&pdu.event.event_id);
+        if !is_end {
+            // The line does not go through it.
+            before.row.get_or_insert_with(|| StateBeforeRow::own(Vec::new()));
+        }
         transaction.batch.append(judged.accepting.beside.clone());
         let redacts = self
             .redacted_by(transaction.head(), &pdu.event, &before, &mut judged.loaded)
@@ -176,7 +183,10 @@ impl Rooms {
             .redacted_before(&mut transaction, &pdu.event, &mut row)
             .await?;
         let event = Arc::new(event);
-        let missing = self.missing_parents(transaction.head(), &event).await?;
+        let missing = match before.row {
+            Some(_) => self.missing_parents(transaction.head(), &event).await?,
+            None => Vec::new(),
+        };
         let free = (!missing.is_empty()).then(|| transaction.batch.reserve_positions(FREE_AT_GAP));
         let position = transaction.batch.next_position();
         if let Some(first) = free {
@@ -184,9 +194,9 @@ impl Rooms {
             put_gap(&mut transaction, (first, position), missing);
         }
         judged.loaded.insert(Arc::clone(&event));
-        let changes = if before.row.is_none() && ends == [event.event_id.clone()] {
-            own_change(&event, &Delta::new())
-        } else if ends == transaction.head().extremities {
+        let changes = if before.row.is_none() {
+            own_change(&event)
+        } else if !is_end {
             Delta::new()
         } else {
             self.state_of_ends(transaction.head(), &ends, (&event, &before), &mut judged.loaded)
@@ -204,8 +214,10 @@ impl Rooms {
         self.put_changes(&mut transaction, judged, (&event, position), changes)
             .await?;
         transaction.set_ends(ends, event.depth);
-        let come = HashSet::from([event.event_id.clone()]);
-        fill_gaps(self, &mut transaction.batch, &event.room_id, &come).await?;
+        if !is_end {
+            let come = HashSet::from([event.event_id.clone()]);
+            fill_gaps(self, &mut transaction.batch, &event.room_id, &come).await?;
+        }
         self.redact_received(&mut transaction, &event, redacts).await?;
         transaction.commit().await?;
         Ok(Received::Accepted)
@@ -338,8 +350,9 @@ fn put_state_before(transaction: &mut RoomTransaction, position: Position, befor
     }
 }
 
-fn own_change(event: &Event, before: &Delta) -> Delta {
-    let mut changes = before.clone();
+/// What an event on the line changes: what it sets itself.
+fn own_change(event: &Event) -> Delta {
+    let mut changes = Delta::new();
     if let Some(state_key) = &event.state_key {
         let key = (event.kind.to_string(), state_key.clone());
         changes.insert(key, Some(event.event_id.clone()));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gatehouse_store::Position;
+use gatehouse_store::{Direction, Position, Range, StoreError};
 use ruma::{OwnedServerName, RoomId, ServerName};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -61,6 +61,20 @@ impl Rooms {
             }
         }
         Ok(Some(0))
+    }
+
+    /// The event after the gap in which this position lies.
+    pub(crate) async fn gap_at(
+        &self,
+        room_id: &RoomId,
+        position: Position,
+    ) -> Result<Option<Position>, StoreError> {
+        let after = Range::prefix(&(room_id.to_owned(),)).after(&(room_id.to_owned(), position));
+        let rows = self.store.scan(&BACKWARD, &after, Direction::Forward, 1).await?;
+        let Some(((_, follower), gap)) = rows.into_iter().next() else {
+            return Ok(None);
+        };
+        Ok((gap.first <= position).then_some(follower))
     }
 
     /// The server of who sent the event, and those with the most users in the room.

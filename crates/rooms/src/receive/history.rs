@@ -15,7 +15,7 @@ use super::{
 use crate::{
     Rooms,
     graph::loaded::{LoadedEvents, Placed},
-    room_transaction::put_event,
+    room_transaction::rows::put_event,
     tables::{BACKWARD, BackwardRow, EVENT_INDEX, EventRow, STATE_COPIES, Standing, TIMELINE},
     write_error::{Attempt, WriteError, attempt},
 };

@@ -18,7 +18,7 @@ use crate::{
     graph::{
         delta::{Delta, value},
         loaded::LoadedEvents,
-        resolution::ResolutionError,
+        resolution_error::ResolutionError,
     },
 };
 

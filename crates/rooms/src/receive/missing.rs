@@ -6,16 +6,17 @@ use std::{
     time::Duration,
 };
 
-use gatehouse_events::{Pdu, RoomVersion};
-use gatehouse_store::StoreError;
+use gatehouse_events::{Event, Pdu, RoomVersion};
+use gatehouse_store::{Direction, Range, StoreError};
 use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId, ServerName};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::{Accepting, Received, order::parents_first};
 use crate::{
-    Rooms,
+    RoomHead, Rooms,
     remote_servers::{Answer, Fetch},
+    tables::{BACKWARD, TIMELINE},
     write_error::WriteError,
 };
 
@@ -145,6 +146,10 @@ impl Rooms {
         let Some(head) = self.head(&fetching.room_id).await? else {
             return Ok(Vec::new());
         };
+        let floor = self.depth_of_oldest_gap(&head).await?;
+        if event.depth <= floor {
+            return Ok(Vec::new());
+        }
         let earliest: Vec<OwnedEventId> = head.extremities.iter().rev().take(AT_ONCE).cloned().collect();
         let mut found: HashMap<OwnedEventId, Pdu> = HashMap::new();
         let mut latest = vec![event.event_id.clone()];
@@ -153,11 +158,14 @@ impl Rooms {
             if limit == 0 {
                 break;
             }
-            let raws = self.ask_for_missing(fetching, (&earliest, &latest), limit).await;
+            let raws = self
+                .ask_for_missing(fetching, (&earliest, &latest), (limit, floor + 1))
+                .await;
             let checked = self.check_pdus(fetching.version, &fetching.room_id, &raws).await;
             let came: HashMap<_, _> = checked
                 .into_iter()
                 .flatten()
+                .filter(|pdu| pdu.event.depth > floor)
                 .map(|pdu| (pdu.event.event_id.clone(), pdu))
                 .collect();
             latest = self
@@ -167,18 +175,32 @@ impl Rooms {
         Ok(found.into_values().collect())
     }
 
+    /// How deep the event is before which history is missing: mostly our join. What is no deeper is the room's past, not news,
+    /// and whoever pages back gets it. Who lies about depths is asked for less.
+    async fn depth_of_oldest_gap(&self, head: &RoomHead) -> Result<u64, StoreError> {
+        let range = Range::prefix(&(head.room_id.clone(),));
+        let rows = self.store.scan(&BACKWARD, &range, Direction::Forward, 1).await?;
+        let Some((key, _)) = rows.into_iter().next() else {
+            return Ok(0);
+        };
+        let row = self.store.get(&TIMELINE, &key).await?;
+        let event =
+            row.and_then(|row| Event::parse(&row.pdu, &head.room_id, head.version, Some(&row.event_id)).ok());
+        Ok(event.map_or(0, |event| event.depth))
+    }
+
     async fn ask_for_missing(
         &self,
         fetching: &Fetching,
         (earliest, latest): (&[OwnedEventId], &[OwnedEventId]),
-        limit: usize,
+        (limit, min_depth): (usize, u64),
     ) -> Vec<Box<RawValue>> {
         let fetch = Fetch::MissingEvents {
             room_id: &fetching.room_id,
             earliest,
             latest,
             limit,
-            min_depth: 0,
+            min_depth,
         };
         let asked = self.shared.remote.fetch(&fetching.origin, fetch);
         let mut raws = fetching.ask(asked).await.unwrap_or_default();
@@ -229,6 +251,10 @@ impl Rooms {
         ids: &[OwnedEventId],
     ) -> Result<Vec<OwnedEventId>, StoreError> {
         let placed = self.placed(room_id, ids).await?;
-        Ok(ids.iter().filter(|id| !placed.contains_key(*id)).cloned().collect())
+        Ok(ids
+            .iter()
+            .filter(|id| !placed.contains_key(*id))
+            .cloned()
+            .collect())
     }
 }

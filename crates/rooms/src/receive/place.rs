@@ -12,7 +12,7 @@ use crate::{
     graph::{
         delta::{Delta, normalise, row_after},
         loaded::{LoadedEvents, Placed},
-        resolution::ResolutionError,
+        resolution_error::ResolutionError,
     },
     tables::{MISSING, STATE_BEFORE, Standing, StateBeforeRow},
 };

@@ -323,7 +323,7 @@ async fn assert_chains(world: &World, server: usize, place: &str) {
     let rooms = &world.servers[server];
     let head = world.head(server).await;
     let changed = rooms.member_chains(&head).await.unwrap();
-    let mut anew = crate::graph::member_chains::MemberChains::default();
+    let mut anew = crate::graph::chain_counts::MemberChains::default();
     let members: Vec<_> = head
         .members
         .values()

@@ -141,6 +141,78 @@ async fn what_was_missing_and_comes_later_is_no_new_end_of_the_graph() {
     world.assert_same_state("after all of it came").await;
 }
 
+/// As when what was sent before a join is delivered after it: the room's past is not taken for news.
+#[tokio::test]
+async fn an_event_from_before_the_join_does_not_bring_the_past_with_it() {
+    for version in ["3", "11", "12"] {
+        let world = World::new(version, 1).await;
+        let mut said = Vec::new();
+        for number in 0..60 {
+            said.push(
+                world
+                    .act(0, &admin(0), message(&number.to_string()))
+                    .await
+                    .unwrap(),
+            );
+        }
+        let named = world.act(0, &admin(0), topic("now")).await.unwrap();
+        let world = world.with_another_server().await;
+        for old in [&said[30], &said[59], &named] {
+            let outcome = world.tell(0, 1, old).await;
+            assert!(
+                !matches!(outcome, Received::Rejected(_)),
+                "{version}: {outcome:?}"
+            );
+        }
+        let seen = history(&world, 1).await;
+        assert!(seen.len() <= 4, "{version}: {} events", seen.len());
+        world.assert_same_state(version).await;
+        let state = world.servers[1]
+            .state_at(&world.room, Position::MAX)
+            .await
+            .unwrap();
+        assert!(state.iter().any(|event| event.event_id() == named), "{version}");
+        for old in world.servers[0]
+            .state_at(&world.room, Position::MAX)
+            .await
+            .unwrap()
+        {
+            let outcome = world.tell(0, 1, old.event_id()).await;
+            assert!(
+                !matches!(outcome, Received::Rejected(_)),
+                "{version}: {outcome:?}"
+            );
+        }
+        world.assert_same_state(version).await;
+        let own = world.act(1, &admin(1), message("here")).await.unwrap();
+        assert_eq!(world.tell(1, 0, &own).await, Received::Accepted, "{version}");
+    }
+}
+
+/// A state event that was missing and comes later: its own branch has it, and the room's line does not go through it.
+#[tokio::test]
+async fn what_follows_state_that_came_late_has_it() {
+    let world = World::new("12", 2).await;
+    let powers = levels(world.version, &[(admin(1), 50)]);
+    let powers = world.act(0, &admin(0), powers).await.unwrap();
+    world.tell(0, 1, &powers).await;
+    let named = world.act(1, &admin(1), topic("late")).await.unwrap();
+    let branch = world.head(1).await;
+    let last = world.act(1, &admin(1), message("last")).await.unwrap();
+    *world.neighbours.forgets_missing.lock() = true;
+    assert_eq!(world.tell(1, 0, &last).await, Received::Accepted);
+    assert_eq!(world.tell(1, 0, &named).await, Received::Accepted);
+    let at = (branch.extremities.clone(), branch.depth + 1);
+    let beside = world.craft_at(1, &admin(1), message("beside"), at, &[]).await;
+    assert_eq!(world.hand(1, 0, &raw(&beside.pdu)).await, Received::Accepted);
+    let before = world.servers[0]
+        .state_before_event(&world.room, &beside.event.event_id)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(before.event_id("m.room.topic", ""), Some(&named));
+}
+
 #[tokio::test]
 async fn history_before_a_join_is_put_before_it() {
     for version in ["2", "11", "12"] {

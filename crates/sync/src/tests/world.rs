@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::elsewhere::Elsewhere;
 use crate::{Request, Sync};
 use gatehouse_accounts::{Accounts, DeviceRequest, RegistrationRequest, Secret};
 use gatehouse_directory::{Directory, NoRemoteDirectories};
 use gatehouse_events::{Clock, SigningKey};
 use gatehouse_rooms::{
-    Join, MembershipRequest, NoFederation, NoIdentityServers, Rooms, WriteError,
+    Join, MembershipRequest, NoIdentityServers, Rooms, WriteError,
     create::{CreateRoom, Preset},
     membership::invite::Directness,
     send::{Message, StateUpdate},
@@ -266,7 +267,7 @@ fn engines(store: &Store, clock: &Clock) -> Engines {
         store.clone(),
         accounts.clone(),
         key,
-        Arc::new(NoFederation),
+        Arc::new(Elsewhere),
         Arc::new(NoIdentityServers),
         config,
         clock.clone(),

@@ -89,7 +89,8 @@ async fn r01_events_that_wait_for_a_server_survive_a_restart_of_their_own() {
     town.here.restart().await.unwrap();
     town.there.restart().await.unwrap();
     town.here.clock().advance(Duration::from_hours(2));
-    for _ in 0..100 {
+    let mut since = String::new();
+    for _ in 0..PATIENCE {
         let path = format!(
             "/_matrix/client/v3/rooms/{}/messages?dir=b&limit=50",
             escaped(&room)

@@ -1,0 +1,212 @@
+//! `joins-v1.yaml` and `joins-v2.yaml`
+
+use std::collections::HashSet;
+
+use gatehouse_events::Pdu;
+use gatehouse_test_peers::Authority;
+use gatehouse_testkit::user::escaped;
+use ruma::OwnedRoomId;
+use serde_json::{Value, json};
+
+use crate::visitor::{VERSIONS, Visitor, host};
+
+fn send_join(room: &str, event: &str) -> String {
+    format!(
+        "/_matrix/federation/v2/send_join/{}/{}",
+        escaped(room),
+        escaped(event)
+    )
+}
+
+#[tokio::test]
+async fn whoever_joins_is_handed_the_state_and_what_authorises_it() {
+    let authority = Authority::new().unwrap();
+    let server = host(&authority).await;
+    let visitor = Visitor::new(&authority, &server).await;
+    let alice = server.user("alice").await;
+    for version in VERSIONS {
+        let room = alice
+            .create_room(json!({ "preset": "public_chat", "room_version": version }))
+            .await;
+        alice.say(&room, "t", "before").await;
+        let bob = visitor.home.user("bob");
+        let made = visitor.make_join(&room, &bob).await.ok();
+        assert_eq!(made["room_version"], version);
+        assert!(made["event"].get("hashes").is_none() && made["event"].get("signatures").is_none());
+        let (version, join) = visitor.signed_join(&room, &made);
+        let joined = visitor.put(&send_join(&room, &join.id), &join.pdu).await.ok();
+        assert_eq!(joined["members_omitted"], false);
+        assert_eq!(joined["servers_in_room"], json!(["test.example"]));
+        let id: OwnedRoomId = room.as_str().try_into().unwrap();
+        let read = |list: &str| -> Vec<Pdu> {
+            let pdus = joined[list].as_array().unwrap().iter();
+            pdus.map(|pdu| Pdu::parse(&pdu.to_string(), &id, version).unwrap())
+                .collect()
+        };
+        let (state, chain) = (read("state"), read("auth_chain"));
+        let kinds: HashSet<_> = state.iter().map(|pdu| pdu.event.kind.to_string()).collect();
+        for kind in [
+            "m.room.create",
+            "m.room.member",
+            "m.room.power_levels",
+            "m.room.join_rules",
+        ] {
+            assert!(kinds.contains(kind), "{version}: {kind}");
+        }
+        // Whatever authorises anything is in the answer.
+        let ids: HashSet<_> = state
+            .iter()
+            .chain(&chain)
+            .map(|pdu| pdu.event.event_id.clone())
+            .collect();
+        for pdu in state.iter().chain(&chain) {
+            assert!(
+                pdu.event.auth_events.iter().all(|id| ids.contains(id)),
+                "{version}"
+            );
+            let signed_by = pdu.object().get("signatures").unwrap();
+            assert!(signed_by.as_object().unwrap().contains_key("test.example"));
+        }
+        let member = alice.state(&room, "m.room.member", &bob).await.ok();
+        assert_eq!(member["membership"], "join", "{version}");
+    }
+}
+
+#[tokio::test]
+async fn the_old_form_of_the_answer_is_a_list() {
+    let authority = Authority::new().unwrap();
+    let server = host(&authority).await;
+    let visitor = Visitor::new(&authority, &server).await;
+    let alice = server.user("alice").await;
+    let room = alice
+        .create_room(json!({ "preset": "public_chat", "room_version": "1" }))
+        .await;
+    let made = visitor.make_join(&room, &visitor.home.user("bob")).await.ok();
+    let (_, join) = visitor.signed_join(&room, &made);
+    let path = send_join(&room, &join.id).replace("/v2/", "/v1/");
+    let joined = visitor.put(&path, &join.pdu).await.ok();
+    assert_eq!(joined[0], 200);
+    assert!(!joined[1]["state"].as_array().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn e05_servers_join_for_their_own_users_and_sign_it() {
+    let authority = Authority::new().unwrap();
+    let server = host(&authority).await;
+    let visitor = Visitor::new(&authority, &server).await;
+    let other = Visitor::new(&authority, &server).await;
+    let alice = server.user("alice").await;
+    let room = alice.create_room(json!({ "preset": "public_chat" })).await;
+    let bob = visitor.home.user("bob");
+    other.make_join(&room, &bob).await.refused(403, "M_FORBIDDEN");
+    other
+        .make_join(&room, "@carol:test.example")
+        .await
+        .refused(403, "M_FORBIDDEN");
+    let made = visitor.make_join(&room, &bob).await.ok();
+    let (version, join) = visitor.signed_join(&room, &made);
+    other
+        .put(&send_join(&room, &join.id), &join.pdu)
+        .await
+        .refused(403, "M_FORBIDDEN");
+    let mut unsigned = join.pdu.clone();
+    unsigned["signatures"] = json!({});
+    visitor
+        .put(&send_join(&room, &join.id), &unsigned)
+        .await
+        .refused(400, "M_INVALID_PARAM");
+    let id: OwnedRoomId = room.as_str().try_into().unwrap();
+    let forged = other
+        .home
+        .sign_as(visitor.home.name(), version, &id, &made["event"])
+        .unwrap();
+    visitor
+        .put(&send_join(&room, &forged.id), &forged.pdu)
+        .await
+        .refused(400, "M_INVALID_PARAM");
+    assert_eq!(alice.state(&room, "m.room.member", &bob).await.status, 404);
+    visitor.put(&send_join(&room, &join.id), &join.pdu).await.ok();
+}
+
+#[tokio::test]
+async fn e11_the_path_and_the_event_say_the_same() {
+    let authority = Authority::new().unwrap();
+    let server = host(&authority).await;
+    let visitor = Visitor::new(&authority, &server).await;
+    let alice = server.user("alice").await;
+    let room = alice.create_room(json!({ "preset": "public_chat" })).await;
+    let other = alice.create_room(json!({ "preset": "public_chat" })).await;
+    let bob = visitor.home.user("bob");
+    let made = visitor.make_join(&room, &bob).await.ok();
+    let (version, join) = visitor.signed_join(&room, &made);
+    for path in [send_join(&other, &join.id), send_join(&room, "$other")] {
+        visitor
+            .put(&path, &join.pdu)
+            .await
+            .refused(400, "M_INVALID_PARAM");
+    }
+    let id: OwnedRoomId = room.as_str().try_into().unwrap();
+    let wrong: [fn(&mut Value, &str); 4] = [
+        |event, _| event["type"] = "m.room.topic".into(),
+        |event, _| event["content"] = json!({ "membership": "invite" }),
+        |event, _| event["state_key"] = "@alice:test.example".into(),
+        |event, alice| event["sender"] = alice.into(),
+    ];
+    for (number, change) in wrong.into_iter().enumerate() {
+        let mut event = made["event"].clone();
+        change(&mut event, &alice.id);
+        let event = visitor.home.sign(version, &id, &event).unwrap();
+        let answer = visitor.put(&send_join(&room, &event.id), &event.pdu).await;
+        assert!(
+            matches!(answer.status, 400 | 403),
+            "{number}: {} {}",
+            answer.status,
+            answer.body
+        );
+    }
+    for room in [&room, &other] {
+        assert_eq!(alice.state(room, "m.room.member", &bob).await.status, 404);
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_join_is_not_proposed_to() {
+    let authority = Authority::new().unwrap();
+    let server = host(&authority).await;
+    let visitor = Visitor::new(&authority, &server).await;
+    let alice = server.user("alice").await;
+    let bob = visitor.home.user("bob");
+    let private = alice.create_room(json!({ "preset": "private_chat" })).await;
+    visitor
+        .make_join(&private, &bob)
+        .await
+        .refused(403, "M_FORBIDDEN");
+    visitor
+        .make_join("!nowhere:test.example", &bob)
+        .await
+        .refused(404, "M_NOT_FOUND");
+    let room = alice
+        .create_room(json!({ "preset": "public_chat", "room_version": "10" }))
+        .await;
+    let path = format!(
+        "/_matrix/federation/v1/make_join/{}/{}",
+        escaped(&room),
+        escaped(&bob)
+    );
+    for query in ["", "?ver=1&ver=9"] {
+        let refused = visitor
+            .get(&format!("{path}{query}"))
+            .await
+            .refused(400, "M_INCOMPATIBLE_ROOM_VERSION");
+        assert_eq!(refused["room_version"], "10");
+    }
+    // A proposal does not outlive what it was made for.
+    let made = visitor.make_join(&room, &bob).await.ok();
+    let (_, join) = visitor.signed_join(&room, &made);
+    alice.act_on("ban", &room, &bob).await.ok();
+    visitor
+        .put(&send_join(&room, &join.id), &join.pdu)
+        .await
+        .refused(403, "M_FORBIDDEN");
+    visitor.make_join(&room, &bob).await.refused(403, "M_FORBIDDEN");
+}

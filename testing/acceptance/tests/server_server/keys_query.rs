@@ -1,0 +1,52 @@
+//! `keys_query.yaml`
+
+use gatehouse_test_peers::Authority;
+use gatehouse_testkit::user::escaped;
+use serde_json::json;
+
+use crate::visitor::{Visitor, host};
+
+#[tokio::test]
+async fn keys_of_other_servers_are_told_with_our_signature_below_theirs() {
+    let authority = Authority::new().unwrap();
+    let server = host(&authority).await;
+    let visitor = Visitor::new(&authority, &server).await;
+    let name = visitor.home.name();
+    let path = format!("/_matrix/key/v2/query/{}", escaped(name));
+    let one = server.request("GET", &path, None).await.ok();
+    let body = json!({ "server_keys": { name: {} } });
+    let many = server
+        .request("POST", "/_matrix/key/v2/query", Some(&body))
+        .await
+        .ok();
+    for keys in [one, many] {
+        let keys = &keys["server_keys"][0];
+        assert_eq!(keys["server_name"], name);
+        assert!(keys["signatures"][name].is_object());
+        assert!(keys["signatures"]["test.example"].is_object());
+    }
+}
+
+#[tokio::test]
+async fn our_own_keys_are_told_and_those_of_nobody_are_not() {
+    let authority = Authority::new().unwrap();
+    let server = host(&authority).await;
+    let own = server
+        .request("GET", "/_matrix/key/v2/query/test.example", None)
+        .await
+        .ok();
+    assert_eq!(own["server_keys"][0]["server_name"], "test.example");
+    let nobody = server
+        .request("GET", "/_matrix/key/v2/query/127.0.0.1:1", None)
+        .await
+        .ok();
+    assert_eq!(nobody, json!({ "server_keys": [] }));
+    let wrong = server
+        .request(
+            "POST",
+            "/_matrix/key/v2/query",
+            Some(&json!({ "server_keys": 1 })),
+        )
+        .await;
+    wrong.refused(400, "M_BAD_JSON");
+}
