@@ -3,13 +3,7 @@
 use std::{fmt, net::IpAddr, sync::Arc};
 
 use futures_util::future::BoxFuture;
-use serde_json::{Map, Value};
 use thiserror::Error;
-
-use crate::{Accounts, StageFailure, UiaError};
-
-/// The longest answer to a captcha, in bytes. Those of the field have some two thousand.
-const MAX_ANSWER_BYTES: usize = 8_192;
 
 /// Whoever gave the captcha says nothing, or nothing that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -42,26 +36,5 @@ impl fmt::Debug for Captcha {
         f.debug_struct("Captcha")
             .field("required", &self.required)
             .finish_non_exhaustive()
-    }
-}
-
-impl Accounts {
-    /// Checks the answer in the stage's `response`.
-    pub(crate) async fn try_captcha(
-        &self,
-        auth: &Map<String, Value>,
-        address: Option<IpAddr>,
-    ) -> Result<Result<(), StageFailure>, UiaError> {
-        let Some(captcha) = self.captcha() else {
-            return Ok(Err(StageFailure::UnknownStage));
-        };
-        let answer = match auth.get("response") {
-            None | Some(Value::Null) => return Ok(Err(StageFailure::NoCaptcha)),
-            Some(Value::String(answer)) if answer.is_empty() => return Ok(Err(StageFailure::NoCaptcha)),
-            Some(Value::String(answer)) if answer.len() <= MAX_ANSWER_BYTES => answer,
-            Some(_) => return Ok(Err(StageFailure::Malformed)),
-        };
-        let right = captcha.verifier.verify(answer, address).await?;
-        Ok(right.then_some(()).ok_or(StageFailure::WrongCaptcha))
     }
 }

@@ -160,15 +160,7 @@ fn engines(
     let trust = Trust::new(&config.identity_servers.trusted, identity_service::names(config));
     let outbound = outside::outbound(config, &trust)?;
     let outbox = outside::outbox(config, &store, &clock)?;
-    let mut accounts = Accounts::sending(
-        store.clone(),
-        accounts_config(config, server_name.clone()),
-        clock.clone(),
-        outbox.clone(),
-    );
-    if let Some(captcha) = recaptcha::captcha(config)? {
-        accounts = accounts.with_captcha(captcha);
-    }
+    let accounts = accounts(config, server_name.clone(), &store, &clock, &outbox)?;
     let federation = Federation::new(
         store.clone(),
         server_name,
@@ -283,6 +275,21 @@ async fn open_embedded(config: &Config) -> Result<(Store, StoreFailure), StartEr
     let backend = opening.await.map_err(|_| StartError::Crashed)??;
     let failure = backend.failure();
     Ok((Store::new(Arc::new(backend)), Box::pin(failure)))
+}
+
+fn accounts(
+    config: &Config,
+    server_name: OwnedServerName,
+    store: &Store,
+    clock: &Clock,
+    outbox: &Outbox,
+) -> Result<Accounts, StartError> {
+    let settings = accounts_config(config, server_name);
+    let accounts = Accounts::sending(store.clone(), settings, clock.clone(), outbox.clone());
+    Ok(match recaptcha::captcha(config)? {
+        Some(captcha) => accounts.with_captcha(captcha),
+        None => accounts,
+    })
 }
 
 fn accounts_config(config: &Config, server_name: OwnedServerName) -> gatehouse_accounts::Config {

@@ -1,11 +1,16 @@
 //! The stages: what can be proved, and how.
 
+use std::net::IpAddr;
+
 use gatehouse_mail::Medium;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::{UiaError, UiaRequest};
 use crate::{Accounts, Purpose, Secret, ValidatedError};
+
+/// The longest answer to a captcha, in bytes. Those of the field have some two thousand.
+const MAX_ANSWER_BYTES: usize = 8_192;
 
 /// A stage that this server knows. Terms come here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +118,25 @@ impl Accounts {
                 Ok(tried.map(|()| stage))
             }
         }
+    }
+
+    /// Checks the answer in the stage's `response`.
+    async fn try_captcha(
+        &self,
+        auth: &Map<String, Value>,
+        address: Option<IpAddr>,
+    ) -> Result<Result<(), StageFailure>, UiaError> {
+        let Some(captcha) = self.captcha() else {
+            return Ok(Err(StageFailure::UnknownStage));
+        };
+        let answer = match auth.get("response") {
+            None | Some(Value::Null) => return Ok(Err(StageFailure::NoCaptcha)),
+            Some(Value::String(answer)) if answer.is_empty() => return Ok(Err(StageFailure::NoCaptcha)),
+            Some(Value::String(answer)) if answer.len() <= MAX_ANSWER_BYTES => answer,
+            Some(_) => return Ok(Err(StageFailure::Malformed)),
+        };
+        let right = captcha.verifier.verify(answer, address).await?;
+        Ok(right.then_some(()).ok_or(StageFailure::WrongCaptcha))
     }
 
     async fn try_address(
