@@ -1,11 +1,13 @@
 //! An invitation by address that three servers take part in: the inviter's, the invitee's, and the identity server's.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use gatehouse_server::config::SmtpTls;
 use gatehouse_test_mailbox::Mailbox;
 use gatehouse_testkit::{TestServer, User, neighbours::free_name, user::escaped};
 use serde_json::{Value, json};
 
-use crate::town::{Town, agree};
+use crate::town::{Town, agree, join_via};
 
 const BOB: &str = "bob@mail.example";
 
@@ -14,6 +16,8 @@ struct Identity {
     server: TestServer,
     mailbox: Mailbox,
     name: String,
+    /// How many addresses were bound.
+    bound: AtomicUsize,
 }
 
 impl Identity {
@@ -34,6 +38,7 @@ impl Identity {
             server,
             mailbox,
             name,
+            bound: AtomicUsize::new(0),
         }
     }
 
@@ -56,7 +61,9 @@ impl Identity {
     /// The user proves the address, and has their homeserver bind it.
     async fn bind(&self, user: &User<'_>, address: &str) {
         let token = self.token_of(user).await;
-        let asked = json!({ "client_secret": "s3cret", "email": address, "send_attempt": 1 });
+        // A session is for one use.
+        let secret = format!("secret{}", self.bound.fetch_add(1, Ordering::Relaxed));
+        let asked = json!({ "client_secret": secret, "email": address, "send_attempt": 1 });
         let answer = self.ask(&token, "/validate/email/requestToken", &asked).await;
         let sid = answer["sid"].as_str().unwrap();
         let mail = self.mailbox.next_to(address).await.unwrap();
@@ -65,11 +72,11 @@ impl Identity {
             .split(|c: char| c == '&' || c.is_whitespace())
             .next()
             .unwrap();
-        let submitted = json!({ "sid": sid, "client_secret": "s3cret", "token": code });
+        let submitted = json!({ "sid": sid, "client_secret": secret, "token": code });
         let proven = self.ask(&token, "/validate/email/submitToken", &submitted).await;
         assert_eq!(proven["success"], true);
         let creds = json!({ "id_server": self.name, "id_access_token": token, "sid": sid,
-            "client_secret": "s3cret" });
+            "client_secret": secret });
         user.post("/account/3pid/bind", creds).await.ok();
     }
 
@@ -98,6 +105,7 @@ async fn an_address_that_is_bound_on_another_server_brings_its_owner_into_the_ro
         assert!(mail.subject.contains("Cats"), "{}", mail.subject);
         identity.bind(&bob, BOB).await;
         bob.sees_room_as("invite", &room).await;
+        alice.sees_membership(&room, &bob.id, "invite").await;
         let member = alice.state(&room, "m.room.member", &bob.id).await.ok();
         assert_eq!(member["third_party_invite"]["signed"]["mxid"], bob.id.as_str());
         bob.join(&room).await.ok();
@@ -149,10 +157,13 @@ async fn t09_an_invitation_that_was_taken_back_lets_nobody_in_from_another_serve
         .ok();
     let open = alice.create_room(json!({})).await;
     invite(&alice, &open, identity.invitation()).await;
+    for _ in [&room, &open] {
+        identity.mailbox.next_to(BOB).await.unwrap();
+    }
     identity.bind(&bob, BOB).await;
     // Both invitations are told together; the one that stands arrives.
     bob.sees_room_as("invite", &open).await;
-    bob.join(&room).await.refused(403, "M_FORBIDDEN");
+    join_via(&bob, &room, &alice).await.refused(403, "M_FORBIDDEN");
     let member = alice.state(&room, "m.room.member", &bob.id).await;
     assert_eq!(member.status, 404, "{member:?}");
 }
