@@ -3,15 +3,13 @@
 use std::{cmp::Ordering, collections::HashSet, fmt, str::FromStr};
 
 use gatehouse_store::{Direction, Range, StoreError};
-use ruma::{
-    OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId, events::room::member::MembershipState,
-};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId, events::room::member::MembershipState};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    Rooms, peer_error::PeerError, read_error::ReadError, stored::StoredEvent, summary::RoomSummary, tables::CURRENT_STATE,
-    token::InvalidToken,
+    Rooms, peer_error::PeerError, read_error::ReadError, stored::StoredEvent, summary::RoomSummary,
+    tables::CURRENT_STATE, token::InvalidToken,
 };
 
 /// Rooms a page at most, and when the client does not say (limits, "space hierarchy").

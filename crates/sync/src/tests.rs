@@ -1,7 +1,7 @@
 //! Tests of the sync engine over a store in memory.
 
-mod elsewhere;
 mod branches;
+mod elsewhere;
 mod initial;
 mod never_skips;
 mod outside;
