@@ -1,6 +1,7 @@
 //! Where a homeserver is (server-server API, "Resolving server names"). The steps' numbers are the specification's. What
 //! DNS has to do with it, steps 3.3 to 6, is done by the door when it connects: see [`service`].
 
+pub(crate) mod delegations;
 mod lifetime;
 mod well_known;
 
@@ -9,8 +10,6 @@ use http::{Method, header::HOST};
 use ruma::ServerName;
 
 use crate::{Federation, FederationError};
-
-pub(crate) use self::well_known::Discovered;
 
 /// The port of servers that name none.
 const PORT: u16 = 8_448;

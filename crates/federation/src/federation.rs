@@ -8,7 +8,9 @@ use gatehouse_store::Store;
 use ruma::{OwnedServerName, ServerName};
 use tokio::sync::Semaphore;
 
-use crate::{config::FederationConfig, discovery::Discovered, known_keys::KeyRing, sending::Sending};
+use crate::{
+    config::FederationConfig, discovery::delegations::Discovered, key_ring::KeyRing, sending::queues::Sending,
+};
 
 /// Requests under way to other servers at once, besides what the queue sends: sockets are not endless, and a slow server
 /// holds one for a minute.

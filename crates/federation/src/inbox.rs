@@ -207,11 +207,14 @@ fn by_room(pdus: Vec<Box<RawValue>>) -> HashMap<OwnedRoomId, Vec<Box<RawValue>>>
     by_room
 }
 
-/// What the server that sent an event is told of it. That we do not show it to anybody is our own affair.
+/// What the server that sent an event is told of it. Whether we show it to anybody is our own affair: one that the room's
+/// rules reject was dealt with, and is kept.
 fn told(received: Received) -> Value {
     match received {
-        Received::Accepted | Received::AlreadyHere | Received::SoftFailed => json!({}),
-        Received::Rejected(reason) | Received::Dropped(reason) => json!({ "error": reason }),
+        Received::Accepted | Received::AlreadyHere | Received::SoftFailed | Received::Rejected(_) => {
+            json!({})
+        }
+        Received::Dropped(reason) => json!({ "error": reason }),
     }
 }
 

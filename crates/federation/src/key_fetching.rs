@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 use crate::{
     Federation, FederationError,
     key_answer::{KeyAnswer, LIFETIME_MS, base64, is_signed_with},
-    known_keys::{Asked, Keys, Source},
+    key_ring::{Asked, Keys},
+    known_keys::Source,
     own_keys::canonical_object,
     tables::KeyRow,
 };

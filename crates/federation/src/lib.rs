@@ -3,7 +3,7 @@
 //! It decides nothing about rooms; it says who is who, asks, and carries. Whatever it fetches comes through
 //! `gatehouse-outbound`. The ports that `gatehouse-rooms` and `gatehouse-directory` have to other servers are here.
 //!
-//! Read in this order: `tables`, [`federation`], [`discovery`], [`own_keys`], `key_answer`, `known_keys`, `key_fetching`,
+//! Read in this order: `tables`, [`federation`], [`discovery`], [`own_keys`], `key_answer`, `key_ring`, `known_keys`, `key_fetching`,
 //! [`notary`], [`x_matrix`], `signed`, [`requests`], `memberships`, `events`, `remote_servers`, [`queries`],
 //! `remote_directories`, [`inbox`].
 
@@ -15,6 +15,7 @@ pub mod federation;
 pub mod inbox;
 mod key_answer;
 mod key_fetching;
+mod key_ring;
 mod known_keys;
 mod memberships;
 pub mod notary;

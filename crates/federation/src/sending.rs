@@ -7,37 +7,36 @@
 //! A transaction is written down before it is sent, so that it is sent again as it was, under the same id, whatever
 //! happens in between.
 //!
-//! Read in this order: `destination`, `follower`, `schedule`, `delivery`, `transaction`, `catch_up`, `destinations`.
+//! Read in this order: `destination`, `queues`, `follower`, `schedule`, `delivery`, `transaction`, `catch_up`, `destinations`.
 
 mod catch_up;
 mod delivery;
 mod destination;
 mod destinations;
 mod follower;
+pub(crate) mod queues;
 mod schedule;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
 use gatehouse_rooms::Rooms;
 use gatehouse_store::StoreError;
-use parking_lot::Mutex;
-use quick_cache::sync::Cache;
-use ruma::{OwnedServerName, ServerName};
-use tokio::sync::{Notify, Semaphore};
+use ruma::ServerName;
 use tokio_util::sync::CancellationToken;
 
 use self::destination::Queue;
 use crate::{Federation, tables::DESTINATIONS};
 
-pub use self::destinations::{Destination, DestinationRoom};
+pub use self::{
+    destinations::{Destination, DestinationRoom},
+    queues::SendingCounts,
+};
 
 /// One node sends.
 const LEASE: &str = "federation.sending";
@@ -45,71 +44,8 @@ const LEASE: &str = "federation.sending";
 /// How often it is looked whether that may be this one.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// Transactions under way at once to servers that took the last one, and to all others. The others may hold a connection
-/// each for half a minute; they wait for each other, and nobody waits for them.
-const PROVEN_AT_ONCE: usize = 512;
-const UNPROVEN_AT_ONCE: usize = 192;
-
 /// A node that does not send looks no more often than this whether a server that it hears from fails for the one that does.
 const TELL_EVERY_MS: u64 = 10 * 1_000;
-const TOLD: usize = 5_000;
-
-/// What the queue has in memory.
-pub(crate) struct Sending {
-    queues: Mutex<HashMap<OwnedServerName, Queue>>,
-    /// Something became due.
-    due: Notify,
-    proven: Arc<Semaphore>,
-    unproven: Arc<Semaphore>,
-    counts: Counts,
-    /// Another node sends: when the store was last told that a server is there.
-    told: Cache<OwnedServerName, u64>,
-    is_sender: AtomicBool,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    transactions: AtomicU64,
-    failures: AtomicU64,
-    events: AtomicU64,
-    dropped: AtomicU64,
-}
-
-/// What was sent since the start, and how many servers are in which state now.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SendingCounts {
-    /// Transactions that were taken.
-    pub transactions: u64,
-    /// Those that were not.
-    pub failures: u64,
-    /// Events in those that were.
-    pub events: u64,
-    /// Events that a server never takes, and that were given up.
-    pub dropped: u64,
-    /// Servers that something waits for.
-    pub waiting: u64,
-    /// Servers that failed last.
-    pub failing: u64,
-}
-
-impl Sending {
-    pub(crate) fn new() -> Self {
-        Self {
-            queues: Mutex::default(),
-            due: Notify::new(),
-            proven: Arc::new(Semaphore::new(PROVEN_AT_ONCE)),
-            unproven: Arc::new(Semaphore::new(UNPROVEN_AT_ONCE)),
-            counts: Counts::default(),
-            told: Cache::new(TOLD),
-            is_sender: AtomicBool::new(false),
-        }
-    }
-
-    fn count(&self, counter: impl Fn(&Counts) -> &AtomicU64, more: usize) {
-        let more = u64::try_from(more).unwrap_or(u64::MAX);
-        counter(&self.counts).fetch_add(more, Ordering::Relaxed);
-    }
-}
 
 impl Federation {
     /// Sends until it is told to stop. What is under way then is cut off, and sent again the same later.

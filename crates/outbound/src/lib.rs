@@ -5,7 +5,7 @@
 //! whether it may be (security.md I01, I02), follows no redirect unless told otherwise, speaks TLS unless told
 //! otherwise, and bounds time and size. Hosts that offer a service are found by its SRV records. It knows nothing of Matrix: what an answer means is for its callers.
 //!
-//! Read in this order: [`policy`] (which addresses), [`request`], [`outbound`] (sending), `resolver` and [`service`] (from
+//! Read in this order: [`policy`] (which addresses), [`request`], [`outbound`] (sending), `resolver` and [`srv_resolver`] (from
 //! names to addresses), [`answer`].
 
 pub mod answer;
@@ -14,8 +14,8 @@ pub mod outbound;
 pub mod policy;
 pub mod request;
 mod resolver;
-pub mod service;
 mod srv;
+pub mod srv_resolver;
 mod tls;
 
 /// The words that requests are made of.
@@ -26,5 +26,5 @@ pub use self::{
     error::{OutboundError, OutboundSetupError},
     outbound::{Outbound, OutboundConfig},
     request::OutboundRequest,
-    service::Service,
+    srv_resolver::Service,
 };

@@ -11,7 +11,7 @@ use crate::{
     OutboundAnswer, OutboundError, OutboundRequest, OutboundSetupError, Service,
     policy::{PRIVATE_RANGES, Policy},
     resolver::{Forbidden, Guarded},
-    service::ServiceResolver,
+    srv_resolver::ServiceResolver,
     tls,
 };
 

@@ -193,17 +193,7 @@ fn engines(
         clock.clone(),
     );
     identities.homeservers.have(&rooms);
-    let directory_config = gatehouse_directory::Config {
-        public_without_auth: config.room_directory.public_without_auth,
-        anyone_may_publish: config.room_directory.anyone_may_publish,
-    };
-    let directory = Directory::new(
-        store.clone(),
-        rooms.clone(),
-        clock.clone(),
-        directory_config,
-        remote_directories(config, &federation),
-    );
+    let directory = directory(config, (&store, &clock), &rooms, &federation);
     Ok(Engines {
         inbox: Inbox::new(&federation, rooms.clone()),
         store,
@@ -217,6 +207,20 @@ fn engines(
         key,
         clock,
     })
+}
+
+fn directory(
+    config: &Config,
+    (store, clock): (&Store, &Clock),
+    rooms: &Rooms,
+    federation: &Federation,
+) -> Directory {
+    let settings = gatehouse_directory::Config {
+        public_without_auth: config.room_directory.public_without_auth,
+        anyone_may_publish: config.room_directory.anyone_may_publish,
+    };
+    let remote = remote_directories(config, federation);
+    Directory::new(store.clone(), rooms.clone(), clock.clone(), settings, remote)
 }
 
 /// Other servers, as rooms ask them.

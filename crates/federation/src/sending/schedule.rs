@@ -15,13 +15,13 @@ use crate::{
 };
 
 /// How often it is looked whether pauses are over.
-const TICK: Duration = Duration::from_millis(500);
+pub(super) const TICK: Duration = Duration::from_millis(500);
 
 /// Servers that failed and are tried again in one tick: no more than 50 a second (reliability.md R11).
-const RETRIES_A_TICK: usize = 25;
+pub(super) const RETRIES_A_TICK: usize = 25;
 
 /// Over how long the servers that something waits for are spread at start, when they failed before.
-const WAKING_MS: u64 = 60 * 1_000;
+pub(super) const WAKING_MS: u64 = 60 * 1_000;
 
 /// How often it is looked whether another node has heard from servers that fail for us.
 const TICKS_A_REVIEW: u32 = 20;

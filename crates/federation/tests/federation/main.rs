@@ -1,5 +1,10 @@
 //! Finding other servers, believing them and asking them, against scripted ones on loopback. Nothing real is asked.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod house;
 mod keys;

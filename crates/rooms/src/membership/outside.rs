@@ -3,12 +3,18 @@
 
 mod retraction;
 
-use gatehouse_events::Event;
+use std::{collections::HashMap, sync::Arc};
+
+use gatehouse_events::{Event, Pdu};
 use gatehouse_store::{Batch, Direction, Position, Range, StoreError, Topic};
-use ruma::{OwnedServerName, RoomId, UserId, events::room::member::MembershipState};
+use ruma::{
+    OwnedEventId, OwnedServerName, OwnedUserId, RoomId, UserId,
+    events::{TimelineEventType, room::member::MembershipState},
+};
 
 use crate::{
     Rooms,
+    head::membership_in,
     own_events::stored_event,
     tables::{
         INVITATIONS, InvitationRow, MEMBERSHIP_CHANGES, MEMBERSHIPS, MembershipChangeRow, MembershipRow,
@@ -29,7 +35,7 @@ pub(crate) struct Outside {
     /// What came about.
     pub(crate) invitation: InvitationRow,
     /// Its event.
-    pub(crate) event: std::sync::Arc<Event>,
+    pub(crate) event: Arc<Event>,
 }
 
 impl Outside {
@@ -85,6 +91,30 @@ impl Rooms {
             invitation,
             event: stored.event,
         }))
+    }
+
+    /// What users of this server were shown with the invites that are part of a room's state.
+    pub(crate) async fn shown_with_invites(
+        &self,
+        room_id: &RoomId,
+        state: &[Pdu],
+    ) -> Result<HashMap<OwnedEventId, String>, WriteError> {
+        let mut shown = HashMap::new();
+        for event in state.iter().map(|pdu| &pdu.event) {
+            let is_invite = event.kind == TimelineEventType::RoomMember
+                && membership_in(event) == MembershipState::Invite;
+            let target = event.state_key.as_deref().filter(|_| is_invite);
+            let Some(target) = target.and_then(|target| OwnedUserId::try_from(target).ok()) else {
+                continue;
+            };
+            if self.is_local(&target)
+                && let Some(outside) = self.outside(&target, room_id).await?
+                && outside.invitation.event_id == event.event_id
+            {
+                shown.insert(event.event_id.clone(), outside.row.stripped_state);
+            }
+        }
+        Ok(shown)
     }
 
     /// Keeps a membership from outside, unless another has come about since `before` was read.

@@ -29,6 +29,11 @@ impl Rooms {
         })
     }
 
+    /// Whether this server can say itself what becomes of the room; else others have to be asked.
+    pub async fn is_here(&self, room_id: &RoomId) -> Result<bool, WriteError> {
+        Ok(matches!(self.residence(room_id).await?, Residence::Here(_)))
+    }
+
     /// The head of a room that this server is in.
     pub(crate) async fn resident_head(&self, room_id: &RoomId) -> Result<Option<Arc<RoomHead>>, WriteError> {
         match self.residence(room_id).await? {

@@ -301,3 +301,30 @@ async fn a_new_room_invites_users_of_other_servers_and_is_made_though_one_is_gon
         .unwrap();
     assert!(own[0].content_is_true("is_direct"));
 }
+
+#[tokio::test]
+async fn whoever_else_is_invited_is_still_shown_the_room_when_the_first_has_joined() {
+    let town = Town::new().await;
+    let room = town
+        .room_with(
+            "12",
+            Preset::PrivateChat,
+            &[("m.room.name", json!({ "name": "Tea" }))],
+        )
+        .await;
+    let other: ruma::OwnedUserId = "@other:b".try_into().unwrap();
+    let (a, b) = (town.rooms("a"), town.rooms("b"));
+    a.invite(&user("a"), &user("b"), &room, &plain()).await.unwrap();
+    a.invite(&user("a"), &other, &room, &plain()).await.unwrap();
+    b.join(&user("b"), &room, &Join::default()).await.unwrap();
+    let all = b.current_memberships(&other).await.unwrap();
+    assert_eq!(all[0].membership, MembershipState::Invite);
+    assert!(
+        all[0]
+            .stripped_state
+            .iter()
+            .any(|event| event.get().contains("Tea"))
+    );
+    b.leave(&other, &room, &plain()).await.unwrap();
+    assert_eq!(town.membership("b", &room, &other).await, MembershipState::Leave);
+}

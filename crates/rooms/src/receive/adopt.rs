@@ -70,7 +70,8 @@ impl Rooms {
         transaction.batch.append(beside.clone());
         let places = self.places_of(room_id, handed).await?;
         let first = transaction.batch.reserve_positions(FREE_AT_JOIN);
-        let state = put_state(&mut transaction, handed, places);
+        let shown = self.shown_with_invites(room_id, handed.state).await?;
+        let state = put_state(&mut transaction, handed, places, &shown);
         drop_old_state(&mut transaction, &state);
         put_join(&mut transaction, handed.join, first);
         transaction.commit().await?;
@@ -150,6 +151,7 @@ fn put_state(
     transaction: &mut RoomTransaction,
     handed: &Handed<'_>,
     mut places: HashMap<OwnedEventId, (Position, Standing)>,
+    shown: &HashMap<OwnedEventId, String>,
 ) -> HashSet<(String, String)> {
     let state: HashSet<&OwnedEventId> = handed.state.iter().map(|pdu| &pdu.event.event_id).collect();
     let mut set = HashSet::new();
@@ -179,7 +181,8 @@ fn put_state(
             } else {
                 transaction.batch.next_position()
             };
-            transaction.put_change(since, key, Some((&event, place)), None);
+            let shown = shown.get(event_id).cloned();
+            transaction.put_change(since, key, Some((&event, place)), shown);
         }
     }
     set

@@ -113,7 +113,7 @@ impl Rooms {
     }
 
     /// Those of these events after which the state is not known here.
-    async fn unknown_of(
+    pub(super) async fn unknown_of(
         &self,
         room_id: &RoomId,
         ids: &[OwnedEventId],

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use futures_util::{StreamExt, stream};
 use gatehouse_events::Pdu;
 use gatehouse_store::StoreError;
-use ruma::{OwnedEventId, RoomId};
+use ruma::{EventId, OwnedEventId, RoomId};
 
 use super::missing::Fetching;
 use crate::{
@@ -30,7 +30,35 @@ impl Rooms {
         fetching: &Fetching,
         pdu: &Pdu,
     ) -> Result<Option<HashMap<(String, String), OwnedEventId>>, WriteError> {
-        let at = &pdu.event.event_id;
+        let event = &pdu.event;
+        if let Some(state) = self.get_state_at(fetching, &event.event_id).await? {
+            return Ok(Some(state));
+        }
+        // A server may know it before what the event follows, and not before the event.
+        let unknown = self.unknown_of(&fetching.room_id, &event.prev_events).await?;
+        let [parent] = unknown.as_slice() else {
+            return Ok(None);
+        };
+        let Some(mut state) = self.get_state_at(fetching, parent).await? else {
+            return Ok(None);
+        };
+        if !self.absent(fetching, &unknown).await?.is_empty() {
+            let asked = self
+                .shared
+                .remote
+                .fetch(&fetching.origin, Fetch::Event { event_id: parent });
+            let raws = fetching.ask(asked).await.unwrap_or_default();
+            self.keep_raw_outliers(fetching, &raws).await?;
+        }
+        state.extend(self.state_of(fetching, &unknown).await?);
+        Ok(Some(state))
+    }
+
+    async fn get_state_at(
+        &self,
+        fetching: &Fetching,
+        at: &EventId,
+    ) -> Result<Option<HashMap<(String, String), OwnedEventId>>, WriteError> {
         let asked = self
             .shared
             .remote

@@ -121,6 +121,23 @@ async fn an_event_after_a_gap_comes_with_the_state_before_it() {
 }
 
 #[tokio::test]
+async fn the_state_before_a_missing_parent_will_do() {
+    let world = World::new("12", 2).await;
+    let powers = levels(world.version, &[(admin(1), 50)]);
+    let powers = world.act(0, &admin(0), powers).await.unwrap();
+    world.tell(0, 1, &powers).await;
+    let named = world.act(1, &admin(1), topic("unseen")).await.unwrap();
+    let last = world.act(1, &admin(1), message("last")).await.unwrap();
+    *world.neighbours.forgets_missing.lock() = true;
+    world.neighbours.stateless.lock().insert(last.clone());
+    assert_eq!(world.tell(1, 0, &last).await, Received::Accepted);
+    let head = world.head(0).await;
+    assert_eq!(head.state_event_id("m.room.topic", ""), Some(&named));
+    assert_eq!(world.standing(0, &named).await, Some(Standing::Outlier));
+    world.assert_same_state("after the gap").await;
+}
+
+#[tokio::test]
 async fn what_was_missing_and_comes_later_is_no_new_end_of_the_graph() {
     let world = World::new("12", 2).await;
     let between = world.act(1, &admin(1), message("between")).await.unwrap();

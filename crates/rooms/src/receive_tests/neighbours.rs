@@ -36,6 +36,8 @@ pub(super) struct Neighbours {
     pub(super) hidden: Mutex<HashSet<OwnedEventId>>,
     /// What a server says the state before an event is, whatever it is.
     pub(super) lies: Mutex<HashMap<OwnedEventId, Vec<OwnedEventId>>>,
+    /// Events before which nobody says what the state is.
+    pub(super) stateless: Mutex<HashSet<OwnedEventId>>,
     /// Events that are handed out whatever is asked for.
     pub(super) smuggled: Mutex<Vec<RawPdu>>,
     pub(super) asked: AtomicUsize,
@@ -138,6 +140,9 @@ impl Neighbours {
         at: &EventId,
     ) -> Result<FetchedStateIds, RemoteError> {
         let rooms = self.server(server)?;
+        if self.stateless.lock().contains(at) {
+            return Err(RemoteError::BadAnswer);
+        }
         let lie = self.lies.lock().get(at).cloned();
         let state = if let Some(state) = lie {
             state
