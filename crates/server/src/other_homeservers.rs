@@ -28,7 +28,12 @@ impl Homeservers for OtherHomeservers {
         server: &'a ServerName,
         token: &'a str,
     ) -> BoxFuture<'a, Result<OwnedUserId, HomeserverError>> {
-        Box::pin(async move { self.federation.openid_user(server, token).await.map_err(failure) })
+        Box::pin(async move {
+            self.federation
+                .openid_user(server, token)
+                .await
+                .map_err(|error| failure(&error))
+        })
     }
 
     fn onbind<'a>(
@@ -36,7 +41,12 @@ impl Homeservers for OtherHomeservers {
         server: &'a ServerName,
         body: &'a Value,
     ) -> BoxFuture<'a, Result<(), HomeserverError>> {
-        Box::pin(async move { self.federation.onbind(server, body).await.map_err(failure) })
+        Box::pin(async move {
+            self.federation
+                .onbind(server, body)
+                .await
+                .map_err(|error| failure(&error))
+        })
     }
 
     fn verify_request<'a>(
@@ -61,7 +71,7 @@ impl Homeservers for OtherHomeservers {
     }
 }
 
-fn failure(error: FederationError) -> HomeserverError {
+fn failure(error: &FederationError) -> HomeserverError {
     if error.is_temporary() {
         HomeserverError::Later(error.to_string())
     } else {

@@ -195,9 +195,11 @@ impl<'a> User<'a> {
         let mut found = Value::Null;
         self.sync_until(event_id, |sync| {
             let events = sync.pointer(&format!("/rooms/join/{}/timeline/events", pointer(room)));
-            let event = events
-                .and_then(Value::as_array)
-                .and_then(|events| events.iter().find(|event| event["event_id"] == event_id));
+            let event = events.and_then(Value::as_array).and_then(|events| {
+                events
+                    .iter()
+                    .find(|event| event.get("event_id").and_then(Value::as_str) == Some(event_id))
+            });
             found = event.cloned().unwrap_or_default();
             event.is_some()
         })
@@ -215,7 +217,9 @@ impl<'a> User<'a> {
         let mut since = String::new();
         for _ in 0..SYNCS {
             let member = self.state(room, "m.room.member", user).await;
-            if member.status == 200 && member.body["membership"] == membership {
+            if member.status == 200
+                && member.body.get("membership").and_then(Value::as_str) == Some(membership)
+            {
                 return;
             }
             let sync = self.sync(&since, SYNC_TIMEOUT_MS).await;

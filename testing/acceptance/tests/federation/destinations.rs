@@ -15,7 +15,7 @@ const DESTINATIONS: &str = "/_synapse/admin/v1/federation/destinations";
 async fn administrator(server: &TestServer) -> User<'_> {
     let nonce = server.request("GET", REGISTER, None).await.ok()["nonce"].clone();
     let mut mac = Hmac::<Sha1>::new_from_slice(SHARED_SECRET.as_bytes()).unwrap();
-    mac.update(format!("{}\0root\0password of root\0admin", nonce.as_str().unwrap()).as_bytes());
+    mac.update(format!("{}\0root\0password of operator\0admin", nonce.as_str().unwrap()).as_bytes());
     let proof = mac.finalize().into_bytes();
     let proof = proof.iter().fold(String::new(), |mut hex, byte| {
         // Writing into a `String` cannot fail.
@@ -23,17 +23,17 @@ async fn administrator(server: &TestServer) -> User<'_> {
         hex
     });
     let body = json!({
-        "nonce": nonce, "username": "root", "password": "password of root", "admin": true, "mac": proof,
+        "nonce": nonce, "username": "operator", "password": "password of operator", "admin": true, "mac": proof,
     });
     User::from_login(server, &server.request("POST", REGISTER, Some(&body)).await.ok())
 }
 
 /// What the administrator is told of a server, once it is so.
-async fn told(root: &User<'_>, server: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+async fn told(operator: &User<'_>, server: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     let path = format!("{DESTINATIONS}/{}", escaped(server));
     let mut told = Value::Null;
     for _ in 0..100 {
-        let answer = root.request("GET", &path, None).await;
+        let answer = operator.request("GET", &path, None).await;
         if answer.status == 200 {
             told = answer.ok();
             if is_so(&told) {
@@ -41,7 +41,7 @@ async fn told(root: &User<'_>, server: &str, is_so: impl Fn(&Value) -> bool) -> 
             }
         }
         // Whatever comes next may have changed it.
-        root.sync(&current(root).await, 50).await;
+        operator.sync(&current(operator).await, 50).await;
     }
     panic!("{told}");
 }
@@ -57,10 +57,10 @@ async fn an_operator_sees_why_a_server_gets_nothing_and_can_have_it_tried_now() 
         (room, bob.token.clone(), server_of(&bob))
     };
     town.there.stop().await;
-    let root = administrator(&town.here).await;
-    root.join(&room).await.ok();
-    let sent = root.say(&room, "1", "are you there?").await;
-    let failing = told(&root, &there, |told| told["failures"].as_u64() >= Some(1)).await;
+    let operator = administrator(&town.here).await;
+    operator.join(&room).await.ok();
+    let sent = operator.say(&room, "1", "are you there?").await;
+    let failing = told(&operator, &there, |told| told["failures"].as_u64() >= Some(1)).await;
     assert_eq!(failing["destination"], json!(there));
     assert_eq!(
         failing["last_error"],
@@ -70,22 +70,25 @@ async fn an_operator_sees_why_a_server_gets_nothing_and_can_have_it_tried_now() 
     assert_eq!(failing["pending_events"], json!(2));
     assert!(failing["retry_interval"].as_u64() > Some(0) && failing["failure_ts"].is_u64());
     let rooms = format!("{DESTINATIONS}/{}/rooms", escaped(&there));
-    let rooms = root.request("GET", &rooms, None).await.ok();
+    let rooms = operator.request("GET", &rooms, None).await.ok();
     assert_eq!(
         (&rooms["total"], &rooms["rooms"][0]["room_id"]),
         (&json!(1), &json!(room))
     );
-    let all = root.request("GET", DESTINATIONS, None).await.ok();
+    let all = operator.request("GET", DESTINATIONS, None).await.ok();
     assert_eq!(all["total"], json!(1));
     town.there.restart().await.unwrap();
     let reset = format!("{DESTINATIONS}/{}/reset_connection", escaped(&there));
-    root.request("POST", &reset, None).await.ok();
-    let well = told(&root, &there, |told| told["pending_events"] == json!(0)).await;
+    operator.request("POST", &reset, None).await.ok();
+    let well = told(&operator, &there, |told| told["pending_events"] == json!(0)).await;
     assert_eq!(
         (&well["failures"], &well["last_error"]),
         (&json!(0), &Value::Null)
     );
-    root.request("POST", &reset, None).await.refused(400, "M_UNKNOWN");
+    operator
+        .request("POST", &reset, None)
+        .await
+        .refused(400, "M_UNKNOWN");
     let path = format!(
         "/_matrix/client/v3/rooms/{}/event/{}",
         escaped(&room),
@@ -97,7 +100,7 @@ async fn an_operator_sees_why_a_server_gets_nothing_and_can_have_it_tried_now() 
 #[tokio::test]
 async fn only_administrators_see_destinations_and_unknown_ones_are_not_found() {
     let town = Town::new().await;
-    let root = administrator(&town.here).await;
+    let operator = administrator(&town.here).await;
     let alice = town.here.user("alice").await;
     let one = format!("{DESTINATIONS}/nowhere.example");
     for path in [DESTINATIONS.to_owned(), one.clone(), format!("{one}/rooms")] {
@@ -112,12 +115,16 @@ async fn only_administrators_see_destinations_and_unknown_ones_are_not_found() {
         .await
         .refused(403, "M_FORBIDDEN");
     for path in [one.clone(), format!("{one}/rooms")] {
-        root.request("GET", &path, None).await.refused(404, "M_NOT_FOUND");
+        operator
+            .request("GET", &path, None)
+            .await
+            .refused(404, "M_NOT_FOUND");
     }
-    root.request("POST", &reset, None)
+    operator
+        .request("POST", &reset, None)
         .await
         .refused(404, "M_NOT_FOUND");
-    let none = root.request("GET", DESTINATIONS, None).await.ok();
+    let none = operator.request("GET", DESTINATIONS, None).await.ok();
     assert_eq!(none, json!({ "destinations": [], "total": 0 }));
 }
 
@@ -129,8 +136,11 @@ async fn what_is_sent_to_other_servers_is_among_the_metrics() {
     join_via(&bob, &room, &alice).await.ok();
     let sent = alice.say(&room, "1", "hello").await;
     bob.sees_event(&room, &sent).await;
-    let root = administrator(&town.here).await;
-    told(&root, &server_of(&bob), |told| told["pending_events"] == json!(0)).await;
+    let operator = administrator(&town.here).await;
+    told(&operator, &server_of(&bob), |told| {
+        told["pending_events"] == json!(0)
+    })
+    .await;
     let url = format!("{}/metrics", town.here.base());
     let metrics = town
         .here

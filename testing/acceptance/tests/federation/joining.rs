@@ -62,7 +62,7 @@ async fn b01_b02_whoever_is_not_let_in_here_is_not_let_in_from_there() {
     assert!(
         sync["rooms"]["join"]
             .as_object()
-            .is_none_or(|rooms| rooms.is_empty())
+            .is_none_or(serde_json::Map::is_empty)
     );
 }
 
