@@ -217,3 +217,38 @@ pub(crate) fn federation(error: &FederationError) -> ApiError {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn w12_what_another_server_answers_never_logs_a_client_out() {
+        let codes = [
+            "M_UNKNOWN_TOKEN",
+            "M_MISSING_TOKEN",
+            "M_USER_LOCKED",
+            "M_FORBIDDEN",
+            "M_NOT_FOUND",
+            "M_INVALID_PARAM",
+            "M_LIMIT_EXCEEDED",
+            "M_UNABLE_TO_GRANT_JOIN",
+            "",
+            "x",
+        ];
+        for errcode in codes {
+            for status in [400, 401, 403, 404, 429, 502] {
+                let refused = RemoteError::Refused {
+                    errcode: errcode.to_owned(),
+                    error: "<soft_logout>".to_owned(),
+                    status,
+                };
+                let told = write(WriteError::Remote(refused));
+                assert!([400, 403, 404, 502].contains(&told.status().as_u16()), "{errcode}");
+                let told = format!("{told:?}");
+                assert!(!told.contains("TOKEN") && !told.contains("LOCKED"), "{told}");
+                assert!(!told.contains("soft_logout"), "{told}");
+            }
+        }
+    }
+}

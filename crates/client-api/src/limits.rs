@@ -5,7 +5,7 @@ use gatehouse_mail::Threepid;
 use gatehouse_rooms::AddressInvite;
 use ruma::{OwnedUserId, RoomId, UserId};
 
-use crate::ClientApi;
+use crate::{ClientApi, errors};
 
 /// How an account counts, however its name is written.
 pub(crate) fn account(api: &ClientApi, name: &str) -> String {
@@ -28,7 +28,7 @@ pub(crate) fn message(api: &ClientApi, requester: &Requester) -> Result<(), ApiE
 pub(crate) async fn join(api: &ClientApi, requester: &Requester, room_id: &RoomId) -> Result<(), ApiError> {
     let limits = &api.http.rate_limits;
     let user = requester.user_id.as_str();
-    if api.rooms.head(room_id).await?.is_none() {
+    if !api.rooms.is_here(room_id).await.map_err(errors::write)? {
         return limits.check(Limit::JoinsRemote, user);
     }
     // Looked at first, so that a room that is busy costs the user nothing.

@@ -13,6 +13,7 @@ pub mod head;
 pub mod hierarchy;
 pub mod history_visibility;
 pub mod identity_servers;
+mod joins_under_way;
 mod loading;
 pub mod members;
 pub mod membership;

@@ -9,7 +9,7 @@ use ruma::{OwnedServerName, ServerName, UserId};
 
 use crate::{
     config::Config, event_cache::EventCache, identity_servers::IdentityServers,
-    membership::over_servers::under_way::JoinsUnderWay, remote_servers::RemoteServers, turns::Turns,
+    joins_under_way::JoinsUnderWay, remote_servers::RemoteServers, turns::Turns,
 };
 
 /// Rooms and everything in them. Cheap to clone.

@@ -12,7 +12,7 @@ mod leave;
 mod proposal;
 mod servers;
 mod told;
-pub(crate) mod under_way;
+mod under_way;
 
 pub(crate) use self::invite::InviteDraft;
 

@@ -88,13 +88,13 @@ async fn hand_in(
     town.rooms("b").invite_from_remote(invite).await
 }
 
-#[tokio::test]
-async fn e01_nothing_but_an_invite_of_ours_by_one_of_theirs_is_signed() {
-    let town = Town::new().await;
-    let room: OwnedRoomId = "!there:a".try_into().unwrap();
-    let (a, c) = (user("a"), user("c"));
-    let good = || invite("11", &room, &a);
-    let wrong = [
+/// What is not an invite of a user of `b` by one of `a`.
+fn not_invites_of_ours<'a>(
+    room: &'a RoomId,
+    (a, b, c): (&'a UserId, &'a UserId, &'a UserId),
+) -> Vec<Forgery<'a>> {
+    let good = || invite("11", room, a);
+    vec![
         Forgery {
             kind: "m.room.message",
             ..good()
@@ -122,17 +122,17 @@ async fn e01_nothing_but_an_invite_of_ours_by_one_of_theirs_is_signed() {
         },
         // Sent by another server's user than the one that asks.
         Forgery {
-            sender: &c,
+            sender: c,
             signed_by: "c",
             ..good()
         },
         Forgery {
-            sender: &c,
+            sender: c,
             signed_by: "a",
             ..good()
         },
         Forgery {
-            sender: &user("b"),
+            sender: b,
             signed_by: "a",
             ..good()
         },
@@ -154,7 +154,15 @@ async fn e01_nothing_but_an_invite_of_ours_by_one_of_theirs_is_signed() {
             signed_by: "c",
             ..good()
         },
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn e01_nothing_but_an_invite_of_ours_by_one_of_theirs_is_signed() {
+    let town = Town::new().await;
+    let room: OwnedRoomId = "!there:a".try_into().unwrap();
+    let (a, b, c) = (user("a"), user("b"), user("c"));
+    let wrong = not_invites_of_ours(&room, (&a, &b, &c));
     for (number, forgery) in wrong.into_iter().enumerate() {
         let event = forgery.make(&town);
         let refused = hand_in(&town, ("a", "11"), &room, &event, None).await;
@@ -163,7 +171,14 @@ async fn e01_nothing_but_an_invite_of_ours_by_one_of_theirs_is_signed() {
             "{number}: {refused:?}"
         );
     }
-    let event = good().make(&town);
+    assert_eq!(town.own("b", &room).await, None, "nothing was kept");
+}
+
+#[tokio::test]
+async fn e01_e11_an_invite_is_signed_as_it_was_made_and_for_its_room_only() {
+    let town = Town::new().await;
+    let room: OwnedRoomId = "!there:a".try_into().unwrap();
+    let event = invite("11", &room, &user("a")).make(&town);
     // E11: another room or event than the path says.
     let other: OwnedRoomId = "!other:a".try_into().unwrap();
     let refused = hand_in(&town, ("a", "11"), &other, &event, None).await;
@@ -305,10 +320,9 @@ async fn t31_the_event_that_made_the_room_comes_along_and_makes_this_room() {
 }
 
 #[tokio::test]
-async fn e05_e11_a_server_sends_its_own_users_memberships_and_as_the_path_says() {
+async fn e05_a_server_asks_for_its_own_users_and_for_versions_that_it_knows() {
     let town = Town::new().await;
     let room = town.room("11", Preset::PublicChat).await;
-    let other = town.room("11", Preset::PublicChat).await;
     let a = town.rooms("a");
     let versions = vec!["11".to_owned()];
     let refused = a.make_join(&name("c"), &room, &user("b"), &versions).await;
@@ -317,9 +331,10 @@ async fn e05_e11_a_server_sends_its_own_users_memberships_and_as_the_path_says()
         .make_join(&name("b"), &room, &user("b"), &["1".to_owned()])
         .await;
     assert!(matches!(refused, Err(PeerError::IncompatibleRoomVersion(version)) if version == "11"));
+}
 
-    let head = a.head(&room).await.unwrap().unwrap();
-    let parents = || Parents {
+fn parents_of_a_join(head: &crate::RoomHead) -> Parents {
+    Parents {
         prev_events: head.extremities.clone(),
         auth_events: ["m.room.create", "m.room.power_levels", "m.room.join_rules"]
             .iter()
@@ -327,7 +342,16 @@ async fn e05_e11_a_server_sends_its_own_users_memberships_and_as_the_path_says()
             .collect(),
         depth: head.depth + 1,
         hashes: Vec::new(),
-    };
+    }
+}
+
+#[tokio::test]
+async fn e05_e11_a_server_sends_its_own_users_memberships_and_as_the_path_says() {
+    let town = Town::new().await;
+    let room = town.room("11", Preset::PublicChat).await;
+    let other = town.room("11", Preset::PublicChat).await;
+    let a = town.rooms("a");
+    let head = a.head(&room).await.unwrap().unwrap();
     let b = user("b");
     let join = || Forgery {
         version: "11",
@@ -337,7 +361,7 @@ async fn e05_e11_a_server_sends_its_own_users_memberships_and_as_the_path_says()
         kind: "m.room.member",
         state_key: Some("@b:b"),
         content: json!({ "membership": "join" }),
-        parents: parents(),
+        parents: parents_of_a_join(&head),
     };
     let before = head.sequence;
     let send = async |origin: &str, room: &RoomId, event_id: &OwnedEventId, pdu: &RawPdu| {
@@ -357,13 +381,11 @@ async fn e05_e11_a_server_sends_its_own_users_memberships_and_as_the_path_says()
     invalid(send("b", &room, &"$other".try_into().unwrap(), &pdu).await);
     let refused = send("c", &room, &id, &pdu).await;
     assert!(matches!(refused, Err(PeerError::UserNotYours)), "{refused:?}");
-    let (id, pdu) = Forgery {
-        signed_by: "c",
-        ..join()
-    }
-    .make(&town);
-    invalid(send("b", &room, &id, &pdu).await);
     for wrong in [
+        Forgery {
+            signed_by: "c",
+            ..join()
+        },
         Forgery {
             content: json!({ "membership": "leave" }),
             ..join()
@@ -384,16 +406,12 @@ async fn e05_e11_a_server_sends_its_own_users_memberships_and_as_the_path_says()
         let (id, pdu) = wrong.make(&town);
         invalid(send("b", &room, &id, &pdu).await);
     }
-    assert_eq!(
-        a.head(&room).await.unwrap().unwrap().sequence,
-        before,
-        "nothing was kept"
-    );
-    let (id, pdu) = join().make(&town);
+    let kept = async || town.rooms("a").head(&room).await.unwrap().unwrap().sequence;
+    assert_eq!(kept().await, before, "nothing was kept");
     send("b", &room, &id, &pdu).await.unwrap();
     // Sent twice, it is done once.
     send("b", &room, &id, &pdu).await.unwrap();
-    assert_eq!(a.head(&room).await.unwrap().unwrap().sequence, before + 1);
+    assert_eq!(kept().await, before + 1);
 }
 
 #[tokio::test]

@@ -1,19 +1,16 @@
-//! Joins that are under way. A join goes on when whoever asked goes away, and who asks again waits for the same one.
+//! A join goes on when whoever asked goes away, and who asks again waits for the same one.
 
-use std::collections::HashMap;
+use std::{error::Error, sync::Arc};
 
-use futures_util::{FutureExt as _, future::BoxFuture, future::Shared};
+use futures_util::{FutureExt as _, future::BoxFuture};
 use gatehouse_store::StoreError;
-use parking_lot::Mutex;
 use ruma::{OwnedRoomId, OwnedUserId};
 
-use crate::{Rooms, write_error::WriteError};
-
-type Join = Shared<BoxFuture<'static, Result<(), WriteError>>>;
-
-/// The joins over other servers that are under way.
-#[derive(Default)]
-pub(crate) struct JoinsUnderWay(Mutex<HashMap<(OwnedUserId, OwnedRoomId), Join>>);
+use crate::{
+    Rooms,
+    joins_under_way::{JoinUnderWay, Joined},
+    write_error::WriteError,
+};
 
 impl Rooms {
     /// Makes the join, unless it is under way already, and waits for it.
@@ -32,25 +29,31 @@ impl Rooms {
                 join
             }
         };
-        under_way.await
+        let joined: Joined = under_way.await;
+        joined.map_err(|error| match error.downcast_ref::<WriteError>() {
+            Some(error) => error.clone(),
+            None => StoreError::Unavailable(error.to_string()).into(),
+        })
     }
 
     fn begin_join(
         &self,
         key: (OwnedUserId, OwnedRoomId),
         join: BoxFuture<'static, Result<(), WriteError>>,
-    ) -> Join {
+    ) -> JoinUnderWay {
         let rooms = self.clone();
         let task = tokio::spawn(async move {
             // Also when the join ends in a panic.
             let _done = Done { rooms, key };
             join.await
         });
-        task.map(|outcome| {
-            outcome.unwrap_or_else(|_| {
+        task.map(|outcome| match outcome {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Arc::new(error) as Arc<dyn Error + Send + Sync>),
+            Err(_) => {
                 let stopping = "the server is stopping; try again".to_owned();
-                Err(StoreError::Unavailable(stopping).into())
-            })
+                Err(Arc::new(StoreError::Unavailable(stopping)) as Arc<dyn Error + Send + Sync>)
+            }
         })
         .boxed()
         .shared()
