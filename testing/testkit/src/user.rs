@@ -217,9 +217,7 @@ impl<'a> User<'a> {
         let mut since = String::new();
         for _ in 0..SYNCS {
             let member = self.state(room, "m.room.member", user).await;
-            if member.status == 200
-                && member.body.get("membership").and_then(Value::as_str) == Some(membership)
-            {
+            if member.body.get("membership").is_some_and(|is| is == membership) {
                 return;
             }
             let sync = self.sync(&since, SYNC_TIMEOUT_MS).await;

@@ -66,13 +66,13 @@ async fn r13_a_transaction_is_taken_once_however_often_it_comes() {
         let mut visited = visitor.join(&room, &bob).await;
         let one = visitor.next(&mut visited, &bob, "m.room.message", &message("one"));
         let two = visitor.next(&mut visited, &bob, "m.room.message", &message("two"));
-        let (path, body) = visitor.transaction("once", &[one.pdu.clone()]);
+        let (path, body) = visitor.transaction("once", std::slice::from_ref(&one.pdu));
         let at_once = futures_util::future::join_all((0..5).map(|_| visitor.put(&path, &body))).await;
         for answer in at_once {
             assert_eq!(answer.ok(), json!({ "pdus": { &one.id: {} } }));
         }
         // The id says that it is the same one.
-        let (path, body) = visitor.transaction("once", &[two.pdu.clone()]);
+        let (path, body) = visitor.transaction("once", std::slice::from_ref(&two.pdu));
         assert_eq!(
             visitor.put(&path, &body).await.ok(),
             json!({ "pdus": { &one.id: {} } })
@@ -81,7 +81,10 @@ async fn r13_a_transaction_is_taken_once_however_often_it_comes() {
         // The same event in another transaction changes nothing, and neither does the order.
         let told = visitor.send(&[two.pdu.clone(), one.pdu.clone()]).await;
         assert_eq!(told, json!({ &one.id: {}, &two.id: {} }));
-        assert_eq!(visitor.send(&[two.pdu.clone()]).await, json!({ &two.id: {} }));
+        assert_eq!(
+            visitor.send(std::slice::from_ref(&two.pdu)).await,
+            json!({ &two.id: {} })
+        );
         assert_eq!(texts(&alice, &room).await, ["one", "two"]);
         (room, alice.token.clone())
     };
@@ -166,25 +169,28 @@ async fn visited<'a>(
     (alice, room, visited)
 }
 
+/// What is done to an event on the way.
+type Poison = fn(&mut Value);
+
 #[tokio::test]
 async fn r14_one_bad_event_does_not_hold_up_the_others() {
     let authority = Authority::new().unwrap();
     let server = host(&authority).await;
     let visitor = Visitor::new(&authority, &server).await;
     let bob = visitor.home.user("bob");
-    let poisons: [(&str, fn(&mut Value)); 9] = [
+    let poisons: [(&str, Poison); 9] = [
         ("a depth beyond all numbers", |event| {
-            event["depth"] = json!(1_u64 << 60)
+            event["depth"] = json!(1_u64 << 60);
         }),
         ("a depth below zero", |event| event["depth"] = json!(-1)),
         ("a fraction", |event| event["content"]["n"] = json!(1.5)),
         ("another sender", |event| {
-            event["sender"] = json!("@mallory:elsewhere.example")
+            event["sender"] = json!("@mallory:elsewhere.example");
         }),
         ("a broken signature", |event| event["origin_server_ts"] = json!(1)),
         ("no signature", |event| event["signatures"] = json!({})),
         ("a key that parsers stumble over", |event| {
-            event["content"] = json!({ "$serde_json::private::RawValue": "{}" })
+            event["content"] = json!({ "$serde_json::private::RawValue": "{}" });
         }),
         ("a nest", |event| {
             let nest = (0..120).fold(json!(1), |inner, _| json!([inner]));

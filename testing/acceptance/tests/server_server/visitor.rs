@@ -6,7 +6,7 @@ use std::{
 };
 
 use gatehouse_events::{
-    Pdu, RoomVersion, SigningKey, authorise::auth_types, build::reference_hash_of, json::canonical_object,
+    Pdu, RoomVersion, authorise::auth_types, build::reference_hash_of, json::canonical_object,
 };
 use gatehouse_test_peers::{Authority, Homeserver, Reply, SignedEvent};
 use gatehouse_testkit::{Answer, TestServer, configured, user::escaped};
@@ -244,9 +244,4 @@ impl VisitedRoom {
 /// A message.
 pub(crate) fn message(text: &str) -> Value {
     json!({ "msgtype": "m.text", "body": text })
-}
-
-/// A key that nobody publishes.
-pub(crate) fn unknown_key() -> SigningKey {
-    SigningKey::generate().unwrap()
 }
