@@ -29,7 +29,7 @@ async fn r12_what_was_said_while_a_server_was_away_reaches_it_when_it_is_back() 
     town.here.clock().advance(Duration::from_hours(2));
     let last = alice.say(&room, "last", "welcome back").await;
     let mut found = 0;
-    for _ in 0..100 {
+    for _ in 0..600 {
         let path = format!(
             "/_matrix/client/v3/rooms/{}/messages?dir=b&limit=200",
             escaped(&room)
@@ -75,7 +75,7 @@ async fn r01_events_that_wait_for_a_server_survive_a_restart_of_their_own() {
     town.here.restart().await.unwrap();
     town.there.restart().await.unwrap();
     town.here.clock().advance(Duration::from_hours(2));
-    for _ in 0..100 {
+    for _ in 0..600 {
         let path = format!(
             "/_matrix/client/v3/rooms/{}/messages?dir=b&limit=50",
             escaped(&room)
