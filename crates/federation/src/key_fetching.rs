@@ -169,6 +169,20 @@ impl Federation {
 
     /// Asks a server for its keys, unless it was asked just now.
     pub(crate) async fn fetch_keys(&self, server: &ServerName) -> Result<(), FederationError> {
+        self.fetch_after(server, pause_ms).await
+    }
+
+    /// As [`Self::fetch_keys`], for others, who want newer ones than it gave just now. One that gave none has its pause.
+    pub(crate) async fn fetch_keys_again(&self, server: &ServerName) -> Result<(), FederationError> {
+        let pause = |failures| if failures == 0 { 0 } else { pause_ms(failures) };
+        self.fetch_after(server, pause).await
+    }
+
+    async fn fetch_after(
+        &self,
+        server: &ServerName,
+        pause_ms: impl Fn(u32) -> u64,
+    ) -> Result<(), FederationError> {
         let ring = self.key_ring();
         let _turn = ring.asking.turn(server).await;
         let now_ms = self.now_ms();

@@ -10,11 +10,14 @@ use crate::{
     Federation,
     key_answer::KeyAnswer,
     key_ring::Keys,
-    tables::{KEY_ANSWERS, KeyAnswerRow, KeyRow, SERVER_KEYS},
+    tables::{KEY_ANSWERS, KeyAnswerRow, KeyAnswersRow, KeyRow, SERVER_KEYS},
 };
 
 /// Keys of one server that are stored, of each kind of source. Whoever changes keys daily reaches that after months.
 const MAX_STORED: usize = 256;
+
+/// Answers of one server that are kept.
+const MAX_ANSWERS: usize = 4;
 
 /// How often storing is tried again when another node stores the same.
 const MAX_ATTEMPTS: u32 = 3;
@@ -86,12 +89,13 @@ impl Federation {
                 batch.put(&SERVER_KEYS, &key, &row);
             }
             if source == Source::Direct {
-                let row = KeyAnswerRow {
-                    answer: answer.json.clone(),
-                    valid_until_ms: answer.valid_until_ms,
-                    fetched_ms: self.now_ms(),
-                };
-                batch.put(&KEY_ANSWERS, &(answer.server.clone(),), &row);
+                let key = (answer.server.clone(),);
+                let known = self.store().get(&KEY_ANSWERS, &key).await?;
+                batch.put(
+                    &KEY_ANSWERS,
+                    &key,
+                    &answers(answer, known.unwrap_or_default().answers),
+                );
             }
             if !batch.is_empty() {
                 match self.store().commit(batch).await {
@@ -107,6 +111,22 @@ impl Federation {
         self.key_ring().servers.remove(&answer.server);
         Ok(())
     }
+}
+
+/// What a server said last, and of what it said before that which names keys that it has forgotten since.
+fn answers(newest: &KeyAnswer, before: Vec<KeyAnswerRow>) -> KeyAnswersRow {
+    let mut answers = vec![KeyAnswerRow {
+        answer: newest.json.clone(),
+        valid_until_ms: newest.valid_until_ms,
+        key_ids: newest.keys.keys().cloned().collect(),
+    }];
+    for row in before {
+        let is_named = |id: &String| answers.iter().any(|newer| newer.key_ids.contains(id));
+        if answers.len() < MAX_ANSWERS && !row.key_ids.iter().all(is_named) {
+            answers.push(row);
+        }
+    }
+    KeyAnswersRow { answers }
 }
 
 /// What is kept of a key when the same kind of source speaks of it again: the first public key wins, unless the other is

@@ -37,36 +37,41 @@ impl Federation {
             .buffered(AT_ONCE)
             .collect()
             .await;
-        answers.into_iter().filter_map(Result::transpose).collect()
+        let answers: Result<Vec<Vec<Value>>, StoreError> = answers.into_iter().collect();
+        Ok(answers?.into_iter().flatten().collect())
     }
 
-    async fn notarise(&self, query: KeyQuery) -> Result<Option<Value>, StoreError> {
+    async fn notarise(&self, query: KeyQuery) -> Result<Vec<Value>, StoreError> {
         if query.server == self.server_name() {
-            return Ok(self.own_keys().ok());
+            return Ok(self.own_keys().into_iter().collect());
         }
-        let mut row = self.answer_here(&query.server).await?;
-        if !row.as_ref().is_some_and(|row| satisfies(row, &query)) {
-            // Why it cannot be had matters to nobody here: what it said last has to do then.
-            _ = self.fetch_keys(&query.server).await;
-            row = self.answer_here(&query.server).await?;
+        let mut rows = self.answers_here(&query.server).await?;
+        if !satisfies(&rows, &query) {
+            // Why it cannot be had matters to nobody here: what it said before has to do then.
+            _ = self.fetch_keys_again(&query.server).await;
+            rows = self.answers_here(&query.server).await?;
         }
-        let answer = row.and_then(|row| parse_value(row.answer.as_bytes()).ok());
-        Ok(answer.and_then(|answer| self.signed_by_us(answer).ok()))
+        let wanted = rows
+            .iter()
+            .enumerate()
+            .filter(|(index, row)| match query.key_ids.as_slice() {
+                [] => *index == 0,
+                ids => row.key_ids.iter().any(|id| ids.contains(id)),
+            });
+        let answers = wanted.filter_map(|(_, row)| parse_value(row.answer.as_bytes()).ok());
+        Ok(answers
+            .filter_map(|answer| self.signed_by_us(answer).ok())
+            .collect())
     }
 
-    async fn answer_here(&self, server: &ServerName) -> Result<Option<KeyAnswerRow>, StoreError> {
-        self.store().get(&KEY_ANSWERS, &(server.to_owned(),)).await
+    async fn answers_here(&self, server: &ServerName) -> Result<Vec<KeyAnswerRow>, StoreError> {
+        let rows = self.store().get(&KEY_ANSWERS, &(server.to_owned(),)).await?;
+        Ok(rows.unwrap_or_default().answers)
     }
 }
 
-fn satisfies(row: &KeyAnswerRow, query: &KeyQuery) -> bool {
-    let Ok(answer) = parse_value(row.answer.as_bytes()) else {
-        return false;
-    };
-    let has = |id: &String| {
-        ["verify_keys", "old_verify_keys"]
-            .iter()
-            .any(|kind| answer.get(kind).and_then(|keys| keys.get(id)).is_some())
-    };
-    row.valid_until_ms >= query.minimum_valid_until_ts && query.key_ids.iter().all(has)
+fn satisfies(rows: &[KeyAnswerRow], query: &KeyQuery) -> bool {
+    let is_good = |row: &KeyAnswerRow| row.valid_until_ms >= query.minimum_valid_until_ts;
+    let has = |id: &String| rows.iter().any(|row| is_good(row) && row.key_ids.contains(id));
+    rows.first().is_some_and(is_good) && query.key_ids.iter().all(has)
 }

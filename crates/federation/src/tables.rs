@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 /// A key of a server as one kind of source gave it: (server, key id, source). Written when keys are fetched.
 pub(crate) const SERVER_KEYS: Table<(OwnedServerName, String, String), KeyRow> =
     Table::new("federation.server_keys");
-/// The last answer about its keys that a server gave itself, for those who ask us about it.
-pub(crate) const KEY_ANSWERS: Table<(OwnedServerName,), KeyAnswerRow> = Table::new("federation.key_answers");
+/// The last answers about its keys that a server gave itself, for those who ask us about it: newest first, older ones only
+/// for keys that newer ones do not name.
+pub(crate) const KEY_ANSWERS: Table<(OwnedServerName,), KeyAnswersRow> = Table::new("federation.key_answers");
 
 /// The events that wait for a server, and in which room they are. Written when an event that goes to it is found, taken
 /// away when the server has it.
@@ -40,6 +41,13 @@ pub(crate) struct KeyRow {
     pub(crate) is_old: bool,
 }
 
+/// Answers about keys, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeyAnswersRow {
+    /// The answers.
+    pub(crate) answers: Vec<KeyAnswerRow>,
+}
+
 /// An answer about keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KeyAnswerRow {
@@ -47,8 +55,8 @@ pub(crate) struct KeyAnswerRow {
     pub(crate) answer: String,
     /// Until when its keys are good.
     pub(crate) valid_until_ms: u64,
-    /// When it was had.
-    pub(crate) fetched_ms: u64,
+    /// Which keys it names.
+    pub(crate) key_ids: Vec<String>,
 }
 
 /// How it goes to send to a server.
@@ -79,4 +87,4 @@ pub(crate) struct ReceivedRow {
     pub(crate) answer: serde_json::Map<String, serde_json::Value>,
 }
 
-json_value!(DestinationRow, KeyRow, KeyAnswerRow, ReceivedRow);
+json_value!(DestinationRow, KeyRow, KeyAnswersRow, ReceivedRow);

@@ -222,3 +222,32 @@ async fn our_old_keys_are_published_with_the_time_of_their_end() {
     assert_eq!(keys["old_verify_keys"]["ed25519:before"]["expired_ts"], json!(12));
     assert!(keys["verify_keys"].get("ed25519:own").is_some());
 }
+
+#[tokio::test]
+async fn a_key_that_its_server_forgot_is_still_told_and_an_expired_one_when_there_is_no_other() {
+    let house = House::new().await;
+    let said = Arc::new(Mutex::new(Value::Null));
+    let telling = Arc::clone(&said);
+    let (peer, server) = house.peer(move |_| Reply::json(200, &telling.lock())).await;
+    let asked = async |id: &str, minimum: u64| {
+        let query = KeyQuery {
+            server: server.clone(),
+            key_ids: vec![id.to_owned()],
+            minimum_valid_until_ts: minimum,
+        };
+        house.federation.notarised(vec![query]).await.unwrap()
+    };
+    let expired = NOW_MS - DAY_MS;
+    *said.lock() = keys_of(&server, &[&key("a")], &json!({}), expired);
+    for _ in 0..2 {
+        let answers = asked("ed25519:a", NOW_MS).await;
+        assert_eq!(answers[0]["valid_until_ts"], json!(expired));
+    }
+    assert_eq!(peer.received().len(), 2);
+    *said.lock() = keys_of(&server, &[&key("b")], &json!({}), NOW_MS + DAY_MS);
+    let answers = asked("ed25519:a", NOW_MS).await;
+    assert_eq!(answers.len(), 1);
+    assert!(answers[0]["verify_keys"].get("ed25519:a").is_some());
+    let answers = asked("ed25519:b", NOW_MS).await;
+    assert!(answers[0]["verify_keys"].get("ed25519:b").is_some());
+}
