@@ -244,7 +244,10 @@ mod tests {
                     status,
                 };
                 let told = write(WriteError::Remote(refused));
-                assert!([400, 403, 404, 502].contains(&told.status().as_u16()), "{errcode}");
+                assert!(
+                    [400, 403, 404, 502].contains(&told.status().as_u16()),
+                    "{errcode}"
+                );
                 let told = format!("{told:?}");
                 assert!(!told.contains("TOKEN") && !told.contains("LOCKED"), "{told}");
                 assert!(!told.contains("soft_logout"), "{told}");

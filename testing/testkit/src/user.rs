@@ -230,7 +230,7 @@ impl<'a> User<'a> {
         }
     }
 
-    /// Waits until one is invited to (`invite`), has left (`leave`) or knocks at (`knock`) a room.
+    /// Waits until one is invited to (`invite`) or knocks at (`knock`) a room.
     ///
     /// # Panics
     ///
@@ -239,6 +239,30 @@ impl<'a> User<'a> {
         let path = format!("/rooms/{section}/{}", pointer(room));
         let sync = self.sync_until(&path, |sync| sync.pointer(&path).is_some()).await;
         sync.pointer(&path).cloned().unwrap_or_default()
+    }
+
+    /// Waits until one is out of a room, however that came about. Rooms that were left before the first sync count, too.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come within half a minute.
+    pub async fn sees_room_left(&self, room: &str) {
+        let filter = escaped(r#"{"room":{"include_leave":true}}"#);
+        let place = format!("/rooms/leave/{}", pointer(room));
+        let mut since = String::new();
+        for _ in 0..SYNCS {
+            let path = format!("/sync?timeout={SYNC_TIMEOUT_MS}&filter={filter}{since}");
+            let sync = self.get(&path).await.ok();
+            if sync.pointer(&place).is_some() {
+                return;
+            }
+            let next = sync.get("next_batch").and_then(Value::as_str);
+            since = format!("&since={}", next.unwrap_or_default());
+        }
+        #[expect(clippy::panic, reason = "what never comes fails the test")]
+        {
+            panic!("{} is still in {room}", self.id)
+        }
     }
 
     /// A sync; `since` may be empty.

@@ -12,11 +12,11 @@ async fn kicks_bans_and_unbans_reach_the_other_server() {
     join_via(&bob, &room, &alice).await.ok();
     alice.sees_membership(&room, &bob.id, "join").await;
     alice.act_on("kick", &room, &bob.id).await.ok();
-    bob.sees_room_as("leave", &room).await;
+    bob.sees_room_left(&room).await;
     join_via(&bob, &room, &alice).await.ok();
     alice.sees_membership(&room, &bob.id, "join").await;
     alice.act_on("ban", &room, &bob.id).await.ok();
-    bob.sees_room_as("leave", &room).await;
+    bob.sees_room_left(&room).await;
     join_via(&bob, &room, &alice).await.refused(403, "M_FORBIDDEN");
     alice.act_on("unban", &room, &bob.id).await.ok();
     join_via(&bob, &room, &alice).await.ok();
@@ -38,7 +38,7 @@ async fn a_moderator_on_another_server_bans_a_user_of_the_first() {
     carol.join(&room).await.ok();
     join_via(&bob, &room, &alice).await.ok();
     bob.act_on("ban", &room, &carol.id).await.ok();
-    carol.sees_room_as("leave", &room).await;
+    carol.sees_room_left(&room).await;
     carol.join(&room).await.refused(403, "M_FORBIDDEN");
     agree(&alice, &bob, &room).await;
     // And what one may not do there does not become true here.
