@@ -44,6 +44,7 @@ pub(crate) fn peer(error: PeerError) -> ApiError {
         }
         PeerError::UnableToAuthoriseJoin => invalid("M_UNABLE_TO_AUTHORISE_JOIN"),
         PeerError::UnableToGrantJoin => invalid("M_UNABLE_TO_GRANT_JOIN"),
+        PeerError::BadJson(_) => invalid("M_BAD_JSON"),
         PeerError::Invalid(_) => ApiError::invalid_param(message),
         PeerError::Write(error) => exchange(error),
     }

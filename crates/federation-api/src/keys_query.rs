@@ -21,6 +21,8 @@ const MAX_KEYS: usize = 100;
 pub(crate) fn routes() -> Router<FederationApi> {
     Router::new()
         .route("/query/{server_name}", get(perspectives_key_query))
+        // Of old, one key was asked for. The answer is all of them.
+        .route("/query/{server_name}/{key_id}", get(one_key_query))
         .route("/query", post(bulk_perspectives_key_query))
 }
 
@@ -40,6 +42,21 @@ async fn perspectives_key_query(
     let query = KeyQuery {
         server,
         key_ids: Vec::new(),
+        minimum_valid_until_ts: until.minimum_valid_until_ts,
+    };
+    answer(&api, address, vec![query]).await
+}
+
+/// `GET /_matrix/key/v2/query/{serverName}/{keyId}`, as servers asked before version 1.6 of the specification.
+async fn one_key_query(
+    State(api): State<FederationApi>,
+    Path((server, key_id)): Path<(OwnedServerName, String)>,
+    Query(until): Query<Until>,
+    address: ClientAddress,
+) -> Result<Json<Value>, ApiError> {
+    let query = KeyQuery {
+        server,
+        key_ids: vec![key_id],
         minimum_valid_until_ts: until.minimum_valid_until_ts,
     };
     answer(&api, address, vec![query]).await

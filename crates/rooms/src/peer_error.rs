@@ -1,5 +1,6 @@
 //! Why another server does not get what it asks for.
 
+use gatehouse_events::PduError;
 use gatehouse_store::StoreError;
 use ruma::OwnedUserId;
 use thiserror::Error;
@@ -36,6 +37,9 @@ pub enum PeerError {
     /// No user of this server may let the user in.
     #[error("The user may join, but nobody on this server may let them in. Ask another one.")]
     UnableToGrantJoin,
+    /// What the server sent is no JSON that an event may be.
+    #[error("{0}")]
+    BadJson(String),
     /// What the server sent is wrong; the text says what.
     #[error("{0}")]
     Invalid(String),
@@ -61,6 +65,15 @@ impl From<WriteError> for PeerError {
             WriteError::UnsupportedByVersion(_) => Self::Refused(Refusal::KnockNotAllowed),
             WriteError::BadContent(text) | WriteError::TooLarge(text) => Self::Invalid(text),
             other => Self::Write(other),
+        }
+    }
+}
+
+impl From<PduError> for PeerError {
+    fn from(error: PduError) -> Self {
+        match error {
+            PduError::Json(error) => Self::BadJson(error.to_string()),
+            error => Self::Invalid(error.to_string()),
         }
     }
 }

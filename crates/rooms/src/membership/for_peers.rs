@@ -41,13 +41,16 @@ pub struct Sent<'a> {
 }
 
 impl Rooms {
-    /// The room, for a server that the room's ACL lets in.
+    /// The room, for a server that the room's ACL lets in. One that all have left is nobody's to let others into.
     pub(crate) async fn room_for(
         &self,
         origin: &ServerName,
         room_id: &RoomId,
     ) -> Result<Arc<RoomHead>, PeerError> {
-        let head = self.resident_head(room_id).await?.ok_or(PeerError::NoSuchRoom)?;
+        let head = self.resident_head(room_id).await?;
+        let head = head
+            .filter(|head| head.has_server(self.server_name()))
+            .ok_or(PeerError::NoSuchRoom)?;
         if self.server_is_allowed(&head, origin).await? {
             Ok(head)
         } else {
@@ -62,7 +65,7 @@ impl Rooms {
         membership: &MembershipState,
     ) -> Result<Pdu, PeerError> {
         let pdu = Pdu::parse(sent.pdu.get(), sent.room_id, head.version);
-        let pdu = pdu.map_err(|error| PeerError::invalid(error.to_string()))?;
+        let pdu = pdu?;
         let event = &pdu.event;
         if event.event_id != sent.event_id {
             return Err(PeerError::invalid("The event has another id than the path."));

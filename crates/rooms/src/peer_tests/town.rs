@@ -103,6 +103,7 @@ fn refused(error: PeerError) -> RemoteError {
         PeerError::IncompatibleRoomVersion(_) => (400, "M_INCOMPATIBLE_ROOM_VERSION"),
         PeerError::UnableToAuthoriseJoin => (400, "M_UNABLE_TO_AUTHORISE_JOIN"),
         PeerError::UnableToGrantJoin => (400, "M_UNABLE_TO_GRANT_JOIN"),
+        PeerError::BadJson(_) => (400, "M_BAD_JSON"),
         PeerError::Invalid(_) => (400, "M_INVALID_PARAM"),
         PeerError::Write(_) => return RemoteError::Unreachable,
     };

@@ -15,7 +15,13 @@ const DESTINATIONS: &str = "/_synapse/admin/v1/federation/destinations";
 async fn administrator(server: &TestServer) -> User<'_> {
     let nonce = server.request("GET", REGISTER, None).await.ok()["nonce"].clone();
     let mut mac = Hmac::<Sha1>::new_from_slice(SHARED_SECRET.as_bytes()).unwrap();
-    mac.update(format!("{}\0operator\0password of operator\0admin", nonce.as_str().unwrap()).as_bytes());
+    mac.update(
+        format!(
+            "{}\0operator\0password of operator\0admin",
+            nonce.as_str().unwrap()
+        )
+        .as_bytes(),
+    );
     let proof = mac.finalize().into_bytes();
     let proof = proof.iter().fold(String::new(), |mut hex, byte| {
         // Writing into a `String` cannot fail.

@@ -44,6 +44,13 @@ async fn whoever_joins_is_handed_the_state_and_what_authorises_it() {
                 .collect()
         };
         let (state, chain) = (read("state"), read("auth_chain"));
+        // What is in the state stands in the chain as well, unless the answer leaves members out.
+        assert!(
+            chain
+                .iter()
+                .any(|pdu| pdu.event.kind.to_string() == "m.room.create"),
+            "{version}"
+        );
         let kinds: HashSet<_> = state.iter().map(|pdu| pdu.event.kind.to_string()).collect();
         for kind in [
             "m.room.create",
@@ -170,6 +177,25 @@ async fn e11_the_path_and_the_event_say_the_same() {
 }
 
 #[tokio::test]
+async fn e27_a_join_that_is_no_canonical_json_is_refused_as_that() {
+    let authority = Authority::new().unwrap();
+    let server = host(&authority).await;
+    let visitor = Visitor::new(&authority, &server).await;
+    let alice = server.user("alice").await;
+    let room = alice.public_room().await;
+    let bob = visitor.home.user("bob");
+    let made = visitor.make_join(&room, &bob).await.ok();
+    let (_, join) = visitor.signed_join(&room, &made);
+    let mut broken = join.pdu.clone();
+    broken["content"]["bad"] = json!(1.5);
+    visitor
+        .put(&send_join(&room, &join.id), &broken)
+        .await
+        .refused(400, "M_BAD_JSON");
+    assert_eq!(alice.state(&room, "m.room.member", &bob).await.status, 404);
+}
+
+#[tokio::test]
 async fn who_may_not_join_is_not_proposed_to() {
     let authority = Authority::new().unwrap();
     let server = host(&authority).await;
@@ -200,6 +226,10 @@ async fn who_may_not_join_is_not_proposed_to() {
             .refused(400, "M_INCOMPATIBLE_ROOM_VERSION");
         assert_eq!(refused["room_version"], "10");
     }
+    // Nobody here can let anybody into a room that all have left.
+    let empty = alice.public_room().await;
+    alice.leave(&empty).await.ok();
+    visitor.make_join(&empty, &bob).await.refused(404, "M_NOT_FOUND");
     // A proposal does not outlive what it was made for.
     let made = visitor.make_join(&room, &bob).await.ok();
     let (_, join) = visitor.signed_join(&room, &made);

@@ -64,7 +64,7 @@ impl Rooms {
         version: RoomVersion,
     ) -> Result<(Pdu, OwnedUserId), PeerError> {
         let pdu = Pdu::parse(invite.pdu.get(), invite.room_id, version);
-        let pdu = pdu.map_err(|error| PeerError::invalid(error.to_string()))?;
+        let pdu = pdu?;
         let event = &pdu.event;
         if event.event_id != invite.event_id {
             return Err(PeerError::invalid("The event has another id than the path."));

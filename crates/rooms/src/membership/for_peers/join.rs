@@ -62,20 +62,19 @@ impl Rooms {
         let state = self.state_before_event(&event.room_id, &event.event_id).await?;
         let state = state.ok_or(PeerError::NoSuchEvent)?;
         let ids: Vec<OwnedEventId> = state.event_ids().cloned().collect();
-        let in_state: HashSet<&OwnedEventId> = ids.iter().collect();
         let mut of = ids.clone();
         of.extend(event.auth_events.iter().cloned());
         let chain = self.auth_chain(&event.room_id, &of).await?;
-        let mut beside: HashSet<OwnedEventId> =
+        // The whole of it, with what is in the state as well: only answers without members may leave that out.
+        let mut auth_chain: HashSet<OwnedEventId> =
             chain.into_iter().map(|event| event.event_id.clone()).collect();
-        beside.extend(event.auth_events.iter().cloned());
-        beside.retain(|id| !in_state.contains(id));
-        let beside: Vec<_> = beside.into_iter().collect();
+        auth_chain.extend(event.auth_events.iter().cloned());
+        let auth_chain: Vec<_> = auth_chain.into_iter().collect();
         let raw = serde_json::value::RawValue::from_string(join.json.clone());
         Ok(JoinAnswer {
             event: raw.map_err(|error| PeerError::invalid(error.to_string()))?,
             state: self.raw_pdus(&event.room_id, &ids).await?,
-            auth_chain: self.raw_pdus(&event.room_id, &beside).await?,
+            auth_chain: self.raw_pdus(&event.room_id, &auth_chain).await?,
             servers_in_room: before.servers.keys().cloned().collect(),
         })
     }
