@@ -20,8 +20,8 @@ async fn keys_of_other_servers_are_told_with_our_signature_below_theirs() {
         .await
         .ok();
     // As servers of old ask.
-    let key = one["server_keys"][0]["verify_keys"].as_object().unwrap().keys();
-    let of_old = format!("{path}/{}", escaped(key.last().unwrap()));
+    let keys = one["server_keys"][0]["verify_keys"].as_object().unwrap();
+    let of_old = format!("{path}/{}", escaped(keys.keys().next().unwrap()));
     let of_old = server.request("GET", &of_old, None).await.ok();
     for keys in [one, many, of_old] {
         let keys = &keys["server_keys"][0];
