@@ -48,7 +48,7 @@ async fn whoever_joins_is_handed_the_state_and_what_authorises_it() {
         assert!(
             chain
                 .iter()
-                .any(|pdu| pdu.event.kind.to_string() == "m.room.create"),
+                .any(|pdu| pdu.event.kind.to_string() == "m.room.member"),
             "{version}"
         );
         let kinds: HashSet<_> = state.iter().map(|pdu| pdu.event.kind.to_string()).collect();
