@@ -255,7 +255,9 @@ impl Accounts {
                 return Err(NewDeviceError::InvalidDeviceId);
             }
             Some(id) => id.clone(),
-            None => random::capitals(DEVICE_ID_CHARS)?.into(),
+            None => random::capitals(DEVICE_ID_CHARS)
+                .map_err(Unavailable::from)?
+                .into(),
         };
         let key = (user_id.to_owned(), device_id.clone());
         let existing = self.get(&DEVICES, &key).await?;
@@ -264,7 +266,7 @@ impl Accounts {
         // Also of a device that is new: it may have been deleted while it logged in.
         self.revoke_families(batch, user_id, &device_id).await?;
         let replaced = self.revoke_access_tokens(batch, user_id, &device_id).await?;
-        let login = random::base62(LOGIN_CHARS)?;
+        let login = random::base62(LOGIN_CHARS).map_err(Unavailable::from)?;
         let row = if let Some(row) = existing {
             DeviceRow { login, ..row }
         } else {

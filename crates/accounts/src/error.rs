@@ -1,3 +1,4 @@
+use gatehouse_secrets::NoRandomness;
 use gatehouse_store::StoreError;
 use thiserror::Error;
 
@@ -13,4 +14,10 @@ pub enum Unavailable {
     /// The operating system gave no randomness, or a password could not be hashed for lack of memory.
     #[error("the machine has no randomness or no memory left for this; try again later")]
     Randomness,
+}
+
+impl From<NoRandomness> for Unavailable {
+    fn from(_: NoRandomness) -> Self {
+        Self::Randomness
+    }
 }

@@ -33,7 +33,6 @@ pub mod password_hash;
 pub mod passwords;
 pub mod profile;
 pub mod pushers;
-mod random;
 pub mod refresh_token;
 pub mod register_invited;
 pub mod registration;
@@ -42,7 +41,6 @@ pub mod registration_tokens;
 mod remembered_registration;
 pub mod replaced_rooms;
 pub mod request_validation;
-mod secret;
 mod seen_devices;
 pub mod session;
 mod session_cache;
@@ -62,6 +60,9 @@ mod validation_grammar;
 
 #[cfg(test)]
 mod tests;
+
+pub use gatehouse_secrets::Secret;
+use gatehouse_secrets::random;
 
 pub use self::{
     account_data::{AccountData, AccountDataError},
@@ -85,7 +86,6 @@ pub use self::{
     registration::{NewUser, Registered, RegistrationError, RegistrationRequest},
     registration_tokens::{NewToken, RegistrationToken, RegistrationTokenError, RegistrationTokenTerms},
     request_validation::{Purpose, RequestValidationError, RequestedValidation, ValidationRequest},
-    secret::Secret,
     session::{AuthError, Session},
     shared_secret::{SharedSecretError, SharedSecretRequest},
     submit_validation::{SubmitValidationError, Submitted, TokenSubmission},

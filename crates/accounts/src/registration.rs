@@ -355,7 +355,7 @@ impl Accounts {
             let user_id = if let Some(user_id) = &wanted {
                 user_id.clone()
             } else {
-                let localpart = random::digits(NUMERIC_LOCALPART_DIGITS)?;
+                let localpart = random::digits(NUMERIC_LOCALPART_DIGITS).map_err(Unavailable::from)?;
                 self.local_user_id(&localpart).ok_or(UsernameError::Invalid)?
             };
             if let Some(registered) = self.try_create(user_id, &candidate).await? {

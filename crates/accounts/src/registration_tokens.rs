@@ -113,7 +113,7 @@ impl Accounts {
         let token = match token {
             NewToken::Named(token) if is_valid(&token) => token,
             NewToken::Random { chars } if (1..=MAX_REGISTRATION_TOKEN_CHARS).contains(&chars) => {
-                random::base62(chars)?
+                random::base62(chars).map_err(Unavailable::from)?
             }
             NewToken::Named(_) | NewToken::Random { .. } => return Err(RegistrationTokenError::Invalid),
         };

@@ -333,8 +333,8 @@ impl Accounts {
             Message::Instead(letter) => letter.clone(),
             Message::Token => {
                 let token = match medium {
-                    Medium::Email => random::base62(TOKEN_CHARS)?,
-                    Medium::Msisdn => random::digits(CODE_DIGITS)?,
+                    Medium::Email => random::base62(TOKEN_CHARS).map_err(Unavailable::from)?,
+                    Medium::Msisdn => random::digits(CODE_DIGITS).map_err(Unavailable::from)?,
                 };
                 row.issue(&token, self.now_ms());
                 self.letter(row.purpose, medium, sid, token)

@@ -53,7 +53,7 @@ impl Accounts {
     /// A nonce for one registration within a minute.
     pub fn registration_nonce(&self) -> Result<String, SharedSecretError> {
         let secret = self.registration_secret()?;
-        let random = random::bytes::<16>()?;
+        let random = random::bytes::<16>().map_err(Unavailable::from)?;
         let made = format!("{:016x}{}", self.now_ms(), hex(&random));
         let seal = nonce_seal(secret, &made).ok_or(SharedSecretError::Disabled)?;
         Ok(made + &seal)

@@ -226,7 +226,7 @@ impl Accounts {
     ) -> Result<UiaError, UiaError> {
         let id = match open.id {
             Some(id) => id,
-            None => Secret::new(random::base62(SESSION_ID_CHARS)?),
+            None => Secret::new(random::base62(SESSION_ID_CHARS).map_err(Unavailable::from)?),
         };
         let digest = access_token::digest(id.expose());
         let mut row = open.row;

@@ -1,3 +1,4 @@
+use gatehouse_secrets::NoRandomness;
 use gatehouse_store::StoreError;
 use thiserror::Error;
 
@@ -16,4 +17,10 @@ pub enum Unavailable {
     /// A row of ours does not hold what it should: another version's data, or damage.
     #[error("the stored {0} cannot be used; restore it from a backup, or revoke it")]
     Damaged(&'static str),
+}
+
+impl From<NoRandomness> for Unavailable {
+    fn from(_: NoRandomness) -> Self {
+        Self::Randomness
+    }
 }

@@ -217,7 +217,7 @@ impl Identity {
         self.limiter()
             .count(&counted, self.now_ms())
             .map_err(|retry_after_ms| StoreInviteError::TooMany { retry_after_ms })?;
-        let code = random::base62(CODE_CHARS)?;
+        let code = random::base62(CODE_CHARS).map_err(Unavailable::from)?;
         let row = InvitationRow {
             signing_key: self.current_public_key().await?,
             public_key: ephemeral_key(&code)?.public_key(),

@@ -27,12 +27,10 @@ pub mod onbind_queue;
 mod pepper;
 pub mod pepper_rotation;
 mod policy;
-mod random;
 mod rates;
 mod redaction;
 mod repeated_invitation;
 mod seal;
-mod secret;
 mod session_grammar;
 pub mod sign;
 mod tables;
@@ -41,6 +39,9 @@ pub mod terms;
 mod tests;
 pub mod validation;
 pub mod validation_submission;
+
+pub use gatehouse_secrets::Secret;
+use gatehouse_secrets::random;
 
 pub use self::{
     accounts::{AuthError, IdentitySession, OpenIdToken, RegisterError},
@@ -57,7 +58,6 @@ pub use self::{
     policy::{Policy, PolicyText},
     rates::{Rate, Rates},
     seal::SealingKey,
-    secret::Secret,
     sign::SignError,
     validation::{RequestTokenError, ValidationRequest},
     validation_submission::{SubmitTokenError, Submitted, TokenSubmission, Validated, ValidatedError},

@@ -281,8 +281,8 @@ impl Identity {
     ) -> Result<(), RequestTokenError> {
         let medium = request.threepid.medium();
         let token = match medium {
-            Medium::Email => random::base62(TOKEN_CHARS)?,
-            Medium::Msisdn => random::digits(CODE_DIGITS)?,
+            Medium::Email => random::base62(TOKEN_CHARS).map_err(Unavailable::from)?,
+            Medium::Msisdn => random::digits(CODE_DIGITS).map_err(Unavailable::from)?,
         };
         let link = format!(
             "{}/_matrix/identity/v2/validate/{}/submitToken?token={token}&client_secret={}&sid={sid}",

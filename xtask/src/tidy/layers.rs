@@ -10,6 +10,7 @@ use crate::{
 /// All crates of `crates/`, earlier ones knowing nothing of later ones. Writers (`accounts`, `rooms`, `directory`)
 /// stand before followers (`sync`), so a writer cannot call a follower.
 pub(crate) const ORDER: &[&str] = &[
+    "gatehouse-secrets",
     "gatehouse-events",
     "gatehouse-store",
     "gatehouse-store-embedded",
@@ -35,6 +36,7 @@ pub(crate) const ORDER: &[&str] = &[
 
 /// Crates that know no request and no response.
 const BELOW_HTTP: &[&str] = &[
+    "gatehouse-secrets",
     "gatehouse-events",
     "gatehouse-store",
     "gatehouse-store-embedded",

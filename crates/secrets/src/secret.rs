@@ -3,9 +3,11 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer};
+use subtle::ConstantTimeEq as _;
 
-/// A password, a token or a shared secret. It has no `Display`, no `Serialize`, and its `Debug` says nothing.
-#[derive(Clone, PartialEq, Eq)]
+/// A password, a token, a private key or a code. It has no `Display`, no `Serialize`, its `Debug` says nothing, and two
+/// are compared in a time that does not tell where they differ.
+#[derive(Clone, Eq)]
 pub struct Secret(String);
 
 impl Secret {
@@ -14,9 +16,15 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself. For handing to the client that it belongs to, and for hashing; never for logs.
+    /// The text itself. For handing to whom it belongs to, and for hashing; never for logs.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
     }
 }
 
@@ -39,5 +47,12 @@ mod tests {
     #[test]
     fn a_secret_does_not_print_itself() {
         assert_eq!(format!("{:?}", Secret::new("hunter2")), "(secret)");
+    }
+
+    #[test]
+    fn secrets_are_equal_when_their_texts_are() {
+        assert!(Secret::new("a") == Secret::new("a"));
+        assert!(Secret::new("a") != Secret::new("b"));
+        assert!(Secret::new("a") != Secret::new("ab"));
     }
 }
