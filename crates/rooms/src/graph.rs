@@ -6,6 +6,7 @@
 
 pub(crate) mod chain_counts;
 pub(crate) mod delta;
+pub(crate) mod end_states;
 pub(crate) mod loaded;
 pub(crate) mod member_chains;
 mod public;

@@ -8,7 +8,7 @@ use gatehouse_store::Store;
 use ruma::{OwnedServerName, ServerName, UserId};
 
 use crate::{
-    config::Config, event_cache::EventCache, identity_servers::IdentityServers,
+    config::Config, event_cache::EventCache, graph::end_states::EndStates, identity_servers::IdentityServers,
     joins_under_way::JoinsUnderWay, remote_servers::RemoteServers, turns::Turns,
 };
 
@@ -31,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) turns: Turns,
     pub(crate) joins: JoinsUnderWay,
     pub(crate) events: EventCache,
+    pub(crate) end_states: EndStates,
 }
 
 impl Rooms {
@@ -60,6 +61,7 @@ impl Rooms {
                 turns,
                 joins: JoinsUnderWay::default(),
                 events,
+                end_states: EndStates::new(),
             }),
         }
     }

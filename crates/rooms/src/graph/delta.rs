@@ -55,30 +55,31 @@ impl Rooms {
         head: &RoomHead,
         placed: &Placed,
     ) -> Result<Option<Delta>, StoreError> {
-        let mut delta = if placed.row.is_on_line() {
-            self.line_at(&head.room_id, placed.position.previous()).await?
-        } else {
-            match self.branch_before(&head.room_id, placed.position).await? {
-                Some(delta) => delta,
-                None => return Ok(None),
-            }
+        let Some(mut delta) = self.values_before(&head.room_id, placed).await? else {
+            return Ok(None);
         };
         normalise(head, &mut delta);
         Ok(Some(delta))
     }
 
-    /// The same just after the event.
-    pub(crate) async fn delta_after(
+    /// What the state just after an event has at every key that has changed since, at least; `None`: it is not known here.
+    pub(super) async fn values_after(
         &self,
-        head: &RoomHead,
+        room_id: &RoomId,
         placed: &Placed,
     ) -> Result<Option<Delta>, StoreError> {
-        let Some(mut delta) = self.delta_before(head, placed).await? else {
+        let Some(mut values) = self.values_before(room_id, placed).await? else {
             return Ok(None);
         };
-        self.add_own_state(&head.room_id, placed, &mut delta).await?;
-        normalise(head, &mut delta);
-        Ok(Some(delta))
+        self.add_own_state(room_id, placed, &mut values).await?;
+        Ok(Some(values))
+    }
+
+    async fn values_before(&self, room_id: &RoomId, placed: &Placed) -> Result<Option<Delta>, StoreError> {
+        if placed.row.is_on_line() {
+            return self.line_at(room_id, placed.position.previous()).await.map(Some);
+        }
+        self.branch_before(room_id, placed.position).await
     }
 
     /// Adds the state that an event sets.

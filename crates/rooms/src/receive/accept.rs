@@ -194,14 +194,17 @@ impl Rooms {
             put_gap(&mut transaction, (first, position), missing);
         }
         judged.loaded.insert(Arc::clone(&event));
+        let mut state_after = None;
         let changes = if before.row.is_none() {
             own_change(&event)
         } else if !is_end {
             Delta::new()
         } else {
-            self.state_of_ends(transaction.head(), &ends, (&event, &before), &mut judged.loaded)
-                .await
-                .map_err(WriteError::from)?
+            let (head, of) = (transaction.head(), (&*event, &before));
+            let resolved = self.state_of_ends(head, &ends, of, &mut judged.loaded).await;
+            let (changes, own) = resolved.map_err(WriteError::from)?;
+            state_after = Some(Arc::new(own));
+            changes
         };
         put_state_before(&mut transaction, position, Some(before));
         transaction.put_received(position, &row, &event, pdu.reference_hash.clone());
@@ -220,6 +223,11 @@ impl Rooms {
         }
         self.redact_received(&mut transaction, &event, redacts).await?;
         transaction.commit().await?;
+        // Only now: had somebody else written meanwhile, it would be no word of theirs.
+        if let Some(state) = state_after {
+            let end_states = &self.shared.end_states;
+            end_states.keep(&event.room_id, &event.event_id, state);
+        }
         Ok(Received::Accepted)
     }
 

@@ -11,6 +11,7 @@ use crate::{
     RoomHead, Rooms,
     graph::{
         delta::{Delta, normalise, row_after},
+        end_states::EndState,
         loaded::{LoadedEvents, Placed},
         resolution_error::ResolutionError,
     },
@@ -36,18 +37,13 @@ impl Rooms {
         }
         let parents: Vec<OwnedEventId> = parents.into_iter().cloned().collect();
         let placed = self.placed(&head.room_id, &parents).await?;
-        let mut states = Vec::with_capacity(parents.len());
-        for parent in &parents {
-            let delta = match placed.get(parent) {
-                Some(placed) => self.delta_after(head, placed).await?,
-                None => None,
-            };
-            match delta {
-                Some(delta) => states.push(delta),
-                None if accepting.state_before.is_some() => {}
-                None => return Ok(None),
-            }
+        let here: Vec<&Placed> = parents.iter().filter_map(|parent| placed.get(parent)).collect();
+        let (deltas, _) = self.deltas_after(head, &here).await?;
+        let lacks_some = here.len() < parents.len() || deltas.iter().any(Option::is_none);
+        if lacks_some && accepting.state_before.is_none() {
+            return Ok(None);
         }
+        let mut states: Vec<Delta> = deltas.into_iter().flatten().collect();
         // What another server says is one more branch, and never replaces what is known here (security.md E17).
         if let Some(given) = &accepting.state_before {
             states.push(difference(head, given));
@@ -127,27 +123,29 @@ impl Rooms {
         Ok(covered)
     }
 
-    /// The room's state when the graph has these ends, of which one may be the event itself, not stored yet.
+    /// The room's state when the graph has these ends, of which one may be the event itself, not stored yet; and what the state
+    /// is just after that.
     pub(super) async fn state_of_ends(
         &self,
         head: &RoomHead,
         ends: &[OwnedEventId],
         (event, before): (&Event, &Before),
         loaded: &mut LoadedEvents,
-    ) -> Result<Delta, ResolutionError> {
+    ) -> Result<(Delta, EndState), ResolutionError> {
         let placed: HashMap<OwnedEventId, Placed> = self.placed(&head.room_id, ends).await?;
-        let mut states = Vec::with_capacity(ends.len());
-        for end in ends {
-            if *end == event.event_id {
-                states.push(after(head, event, before));
-            } else if let Some(placed) = placed.get(end) {
-                states.extend(self.delta_after(head, placed).await?);
-            }
+        let others: Vec<&Placed> = ends.iter().filter_map(|end| placed.get(end)).collect();
+        let (deltas, through) = self.deltas_after(head, &others).await?;
+        let own = after(head, event, before);
+        let mut states: Vec<Delta> = deltas.into_iter().flatten().collect();
+        if ends.contains(&event.event_id) {
+            states.push(own.clone());
         }
-        match states.split_first() {
-            Some((first, others)) if others.iter().all(|other| other == first) => Ok(first.clone()),
-            _ => self.resolve(head, &states, loaded).await,
-        }
+        let changes = match states.split_first() {
+            Some((first, others)) if others.iter().all(|other| other == first) => first.clone(),
+            _ => self.resolve(head, &states, loaded).await?,
+        };
+        let own = EndState { through, values: own };
+        Ok((changes, own))
     }
 }
 

@@ -20,6 +20,7 @@ impl Rooms {
         room_id: &RoomId,
         version: RoomVersion,
     ) -> Result<RoomTransaction, StoreError> {
+        self.shared.end_states.forget();
         if let Some(transaction) = self.begin(room_id).await? {
             return Ok(transaction);
         }
