@@ -1,7 +1,11 @@
 //! Two or three servers in one process: what comes of their rooms when events meet late, twice, or in another order.
 
 mod branches;
+mod circles;
+mod costs;
+mod counted;
 mod gaps;
+mod memberships;
 mod neighbours;
 mod refusals;
 mod tampered;

@@ -1,13 +1,21 @@
 //! The first three checks: form, signatures, hash. Every event of another server comes in here (security.md E04).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use gatehouse_events::{Pdu, PduError, RoomVersion, SignatureNeeded};
 use ruma::{OwnedEventId, OwnedServerName, RoomId, serde::Base64, signatures::PublicKeyMap};
 use serde_json::value::RawValue;
 use thiserror::Error;
+use tokio::time::{Instant, timeout_at};
 
 use crate::Rooms;
+
+/// How long keys of an earlier time may be looked for, for all events that come together. Whoever makes up events can make
+/// up servers, too, that take their time.
+const PATIENCE_WITH_KEYS: Duration = Duration::from_secs(10);
 
 /// Why an event is not looked at further.
 #[derive(Debug, Clone, Error)]
@@ -15,7 +23,8 @@ use crate::Rooms;
 pub(crate) struct PduRefusal {
     /// Its id, when it has one.
     pub(crate) event_id: Option<OwnedEventId>,
-    error: PduError,
+    /// The reason.
+    pub(crate) error: PduError,
 }
 
 impl From<PduError> for PduRefusal {
@@ -29,6 +38,30 @@ impl From<PduError> for PduRefusal {
 
 /// A server and one of its keys.
 type KeyName = (OwnedServerName, String);
+
+/// The keys of those who signed events that came together.
+#[derive(Default)]
+struct BatchKeys {
+    /// Those that were good at the latest time at which they were used.
+    found: PublicKeyMap,
+    /// That time.
+    latest: BTreeMap<KeyName, Option<u64>>,
+}
+
+impl BatchKeys {
+    /// Whether a key that an event needs is not here.
+    fn lacks(&self, needed: &SignatureNeeded) -> bool {
+        let found = self.found.get(needed.server.as_str());
+        found.is_none_or(|found| !needed.key_ids.iter().any(|id| found.contains_key(id)))
+    }
+
+    /// Whether it was asked for at another time than that of the event, when it may have been good.
+    fn was_asked_for_later(&self, needed: &SignatureNeeded) -> bool {
+        let name = |id: &String| (needed.server.clone(), id.clone());
+        let mut asked = needed.key_ids.iter().filter_map(|id| self.latest.get(&name(id)));
+        asked.any(|latest| *latest != needed.valid_at_ms)
+    }
+}
 
 impl Rooms {
     /// Reads events of a room and checks who signed them, in their order. One that is wrong does not harm the others; one
@@ -55,10 +88,11 @@ impl Rooms {
         let keys = self
             .keys_for_all(parsed.iter().flatten().flat_map(|(_, needed)| needed))
             .await;
+        let deadline = Instant::now() + PATIENCE_WITH_KEYS;
         let mut checked = Vec::with_capacity(parsed.len());
         for parsed in parsed {
             checked.push(match parsed {
-                Ok((pdu, needed)) => self.check_signatures(pdu, needed, &keys).await,
+                Ok((pdu, needed)) => self.check_signatures(pdu, needed, &keys, deadline).await,
                 Err(refusal) => Err(refusal),
             });
         }
@@ -69,29 +103,30 @@ impl Rooms {
         &self,
         pdu: Pdu,
         needed: Vec<SignatureNeeded>,
-        keys: &PublicKeyMap,
+        keys: &BatchKeys,
+        deadline: Instant,
     ) -> Result<Pdu, PduRefusal> {
         let event_id = pdu.event.event_id.clone();
         let refused = |error| PduRefusal {
             event_id: Some(event_id),
             error,
         };
-        let lacks = |needed: &SignatureNeeded| {
-            let known = keys.get(needed.server.as_str());
-            known.is_none_or(|known| !needed.key_ids.iter().any(|id| known.contains_key(id)))
-        };
-        if !needed.iter().any(lacks) {
-            return pdu.verify(keys).map_err(refused);
+        let lacking = || needed.iter().filter(|needed| keys.lacks(needed));
+        // What nobody had a moment ago nobody has now. But a key may have been good when this event was made and not later,
+        // when others of the batch were.
+        let is_worth_asking = lacking().all(|needed| keys.was_asked_for_later(needed));
+        if lacking().next().is_none() || !is_worth_asking || Instant::now() >= deadline {
+            return pdu.verify(&keys.found).map_err(refused);
         }
-        // The key may have been valid when this event was made and not later, when others of the batch were.
-        let mut own = self.shared.remote.keys(needed.clone()).await;
+        let own = timeout_at(deadline, self.shared.remote.keys(needed.clone())).await;
+        let mut own = own.unwrap_or_default();
         self.add_own_key(&mut own, &needed);
         pdu.verify(&own).map_err(refused)
     }
 
     /// The keys that are valid for all of these. A key that was valid at one time was valid before, so each is asked for
     /// at the latest.
-    async fn keys_for_all<'a>(&self, needed: impl Iterator<Item = &'a SignatureNeeded>) -> PublicKeyMap {
+    async fn keys_for_all<'a>(&self, needed: impl Iterator<Item = &'a SignatureNeeded>) -> BatchKeys {
         let mut latest: BTreeMap<KeyName, Option<u64>> = BTreeMap::new();
         let mut own = BTreeSet::new();
         for needed in needed {
@@ -105,22 +140,22 @@ impl Rooms {
             }
         }
         let wanted: Vec<SignatureNeeded> = latest
-            .into_iter()
+            .iter()
             .map(|((server, key_id), valid_at_ms)| SignatureNeeded {
-                server,
-                key_ids: vec![key_id],
-                valid_at_ms,
+                server: server.clone(),
+                key_ids: vec![key_id.clone()],
+                valid_at_ms: *valid_at_ms,
             })
             .collect();
-        let mut keys = if wanted.is_empty() {
+        let mut found = if wanted.is_empty() {
             PublicKeyMap::new()
         } else {
             self.shared.remote.keys(wanted).await
         };
         if !own.is_empty() {
-            self.insert_own_key(&mut keys);
+            self.insert_own_key(&mut found);
         }
-        keys
+        BatchKeys { found, latest }
     }
 
     fn add_own_key(&self, keys: &mut PublicKeyMap, needed: &[SignatureNeeded]) {

@@ -30,8 +30,16 @@ use crate::{
 pub(super) struct Neighbours {
     servers: Mutex<HashMap<OwnedServerName, Rooms>>,
     keys: Mutex<HashMap<OwnedServerName, Arc<SigningKey>>>,
-    /// Answers to `get_missing_events` that are nothing.
+    /// Nobody answers `get_missing_events`.
     pub(super) forgets_missing: Mutex<bool>,
+    /// Nobody gives any event to whoever asks for those between.
+    pub(super) keeps_back: Mutex<bool>,
+    /// Events that are not among those between, whoever asks.
+    pub(super) withheld: Mutex<HashSet<OwnedEventId>>,
+    /// How often somebody asked for those between.
+    pub(super) asked_for_missing: AtomicUsize,
+    /// Events at which somebody asked for the state.
+    pub(super) asked_for_state: Mutex<Vec<OwnedEventId>>,
     /// Events that nobody gives away.
     pub(super) hidden: Mutex<HashSet<OwnedEventId>>,
     /// What a server says the state before an event is, whatever it is.
@@ -41,6 +49,8 @@ pub(super) struct Neighbours {
     /// Events that are handed out whatever is asked for.
     pub(super) smuggled: Mutex<Vec<RawPdu>>,
     pub(super) asked: AtomicUsize,
+    /// How often keys were asked for.
+    pub(super) asked_for_keys: AtomicUsize,
 }
 
 impl Neighbours {
@@ -119,9 +129,15 @@ impl Neighbours {
                 ..
             } => {
                 if *self.forgets_missing.lock() {
+                    return Err(RemoteError::BadAnswer);
+                }
+                if *self.keeps_back.lock() {
                     return Ok(Vec::new());
                 }
-                let ids = Self::missing_events(&rooms, room_id, (earliest, latest), limit).await;
+                self.asked_for_missing.fetch_add(1, Ordering::Relaxed);
+                let mut ids = Self::missing_events(&rooms, room_id, (earliest, latest), limit).await;
+                let withheld = self.withheld.lock();
+                ids.retain(|id| !withheld.contains(id));
                 (room_id.to_owned(), ids)
             }
             Fetch::Backfill { room_id, from, limit } => {
@@ -140,6 +156,7 @@ impl Neighbours {
         at: &EventId,
     ) -> Result<FetchedStateIds, RemoteError> {
         let rooms = self.server(server)?;
+        self.asked_for_state.lock().push(at.to_owned());
         if self.stateless.lock().contains(at) {
             return Err(RemoteError::BadAnswer);
         }
@@ -173,6 +190,7 @@ pub(super) struct Port(pub(super) Arc<Neighbours>);
 
 impl ServerKeys for Port {
     fn keys(&self, wanted: Vec<SignatureNeeded>) -> BoxFuture<'_, PublicKeyMap> {
+        self.0.asked_for_keys.fetch_add(1, Ordering::Relaxed);
         let keys = self.0.keys.lock();
         let mut found = PublicKeyMap::new();
         for wanted in wanted {

@@ -6,14 +6,17 @@ use gatehouse_accounts::Accounts;
 use gatehouse_events::{
     Built, Clock, EventBuilder, NewEvent, Parents, Pdu, RoomVersion, SigningKey, authorise::auth_types,
 };
-use gatehouse_store::{Batch, Store};
+use gatehouse_store::{Backend, Batch, Store};
 use ruma::{
     EventId, OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, ServerName, UserId,
     room_version_rules::EventsReferenceFormatVersion,
 };
 use serde_json::{Value, json};
 
-use super::neighbours::{Neighbours, Port, raw};
+use super::{
+    counted::Counted,
+    neighbours::{Neighbours, Port, raw},
+};
 use crate::{
     Config, NoIdentityServers, RoomHead, Rooms,
     create::Preset,
@@ -41,6 +44,8 @@ pub(super) struct World {
     pub(super) room: OwnedRoomId,
     pub(super) version: RoomVersion,
     pub(super) clock: Clock,
+    /// What each server's store was asked.
+    pub(super) stores: Vec<Arc<Counted>>,
 }
 
 pub(super) fn server_name(number: usize) -> OwnedServerName {
@@ -100,8 +105,9 @@ impl World {
     pub(super) async fn new(version: &str, servers: usize) -> Self {
         let neighbours = Arc::new(Neighbours::default());
         let clock = Clock::manual(1_000_000);
+        let stores: Vec<Arc<Counted>> = (0..servers).map(|_| Arc::default()).collect();
         let made: Vec<Rooms> = (0..servers)
-            .map(|number| server(number, &neighbours, &clock))
+            .map(|number| server(number, &neighbours, &clock, &stores[number]))
             .collect();
         let version: RoomVersion = version.parse().unwrap();
         let request = crate::write_tests::public_request(version);
@@ -113,6 +119,7 @@ impl World {
             room,
             version,
             clock,
+            stores,
         };
         for number in 1..servers {
             world.join(number).await;
@@ -123,7 +130,10 @@ impl World {
     /// With one server more, whose admin joins.
     pub(super) async fn with_another_server(mut self) -> Self {
         let number = self.servers.len();
-        self.servers.push(server(number, &self.neighbours, &self.clock));
+        let store = Arc::default();
+        self.servers
+            .push(server(number, &self.neighbours, &self.clock, &store));
+        self.stores.push(store);
         self.join(number).await;
         self
     }
@@ -312,9 +322,9 @@ impl World {
     }
 }
 
-fn server(number: usize, neighbours: &Arc<Neighbours>, clock: &Clock) -> Rooms {
+fn server(number: usize, neighbours: &Arc<Neighbours>, clock: &Clock, store: &Arc<Counted>) -> Rooms {
     let name = server_name(number);
-    let store = Store::in_memory();
+    let store = Store::new(Arc::clone(store) as Arc<dyn Backend>);
     let accounts = Accounts::new(
         store.clone(),
         gatehouse_accounts::Config::new(name.clone()),
