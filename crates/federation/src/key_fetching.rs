@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::{StreamExt as _, stream};
 use gatehouse_events::{SignatureNeeded, json::parse_value};
-use gatehouse_outbound::OutboundAnswer;
+use gatehouse_outbound::{OutboundAnswer, OutboundError};
 use http::Method;
 use ruma::{CanonicalJsonValue, OwnedServerName, ServerName, serde::Base64, signatures::PublicKeyMap};
 use serde_json::{Value, json};
@@ -47,6 +47,10 @@ const NOTARY_MAX_BYTES: usize = 4 << 20;
 
 /// Servers whose keys are looked up at once.
 const LOOKUPS: usize = 64;
+
+/// Servers that are asked themselves for one question, at most: whoever makes up events makes up as many servers as they
+/// like. Those that were asked just now do not count, so that another question goes on with the next ones.
+const ASKED_AT_MOST: usize = 1_000;
 
 /// Which keys of a server are wanted, and when they must be good; `None`: whenever.
 type Uses = BTreeSet<(String, Option<u64>)>;
@@ -150,8 +154,15 @@ impl Federation {
 
     /// Asks each server itself. The tasks go on when nobody waits any more.
     async fn ask_directly(&self, servers: Vec<OwnedServerName>) {
+        let (ring, now_ms) = (self.key_ring(), self.now_ms());
+        let may_be_asked = |server: &OwnedServerName| {
+            let asked = ring.asked(server);
+            asked.is_none_or(|asked| now_ms >= asked.at_ms.saturating_add(pause_ms(asked.failures)))
+        };
         let tasks: Vec<_> = servers
             .into_iter()
+            .filter(may_be_asked)
+            .take(ASKED_AT_MOST)
             .map(|server| {
                 let federation = self.clone();
                 tokio::spawn(async move {
@@ -192,14 +203,16 @@ impl Federation {
         {
             return Ok(());
         }
-        let _slot = ring
-            .fetches
-            .acquire()
-            .await
+        // Whoever wanted them waits no longer than this, and others' turn comes.
+        let slot = tokio::time::timeout(IN_ALL, ring.fetches.acquire()).await;
+        let _slot = slot
+            .map_err(|_| FederationError::Unreachable(OutboundError::TimedOut))?
             .map_err(|_| FederationError::Disabled)?;
         let outcome = self.fetch_and_keep(server).await;
         let failures = match &outcome {
             Ok(()) => 0,
+            // It is there, and says no: asking costs no more than if it had said yes.
+            Err(FederationError::Refused(refusal)) if refusal.status < 500 => 0,
             Err(_) => before.map_or(1, |asked| asked.failures.saturating_add(1)),
         };
         let at_ms = self.now_ms();
