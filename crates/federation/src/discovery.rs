@@ -3,7 +3,7 @@
 
 pub(crate) mod delegations;
 mod lifetime;
-mod well_known;
+pub(crate) mod well_known;
 
 use gatehouse_outbound::{OutboundRequest, Service};
 use http::{Method, header::HOST};
@@ -37,7 +37,7 @@ pub(crate) struct Location {
 
 impl Location {
     /// Of a server, or of what it delegates to.
-    fn of(server: &ServerName) -> Self {
+    pub(crate) fn of(server: &ServerName) -> Self {
         let host = server.to_string();
         let (base, is_service) = if server.port().is_some() {
             // 2, 3.1, 3.2: exactly there.
@@ -53,6 +53,20 @@ impl Location {
             base,
             host,
             is_service,
+        }
+    }
+
+    /// Where requests go, as it is shown to people.
+    pub(crate) fn place(&self) -> &str {
+        &self.base
+    }
+
+    /// The name that the certificate has to be for.
+    pub(crate) fn host_name(&self) -> &str {
+        let authority = self.base.trim_start_matches("https://");
+        match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            _ => authority,
         }
     }
 

@@ -5,12 +5,13 @@
 //!
 //! Read in this order: `tables`, [`federation`], [`discovery`], [`own_keys`], `key_answer`, `key_ring`, `known_keys`, `key_fetching`,
 //! [`notary`], [`x_matrix`], `signed`, [`requests`], `memberships`, `events`, `remote_servers`, [`queries`],
-//! `remote_directories`, [`inbox`].
+//! `remote_directories`, [`inbox`]; then [`examination`], for the people who look after a server.
 
 mod config;
 pub mod discovery;
 pub mod error;
 mod events;
+pub mod examination;
 pub mod federation;
 pub mod inbox;
 mod key_answer;
@@ -35,6 +36,7 @@ pub mod x_matrix;
 pub use self::{
     config::{FederationConfig, OldKey},
     error::{FederationError, VerifyError},
+    examination::{Finding, Verdict},
     federation::Federation,
     inbox::{Inbox, InboxError, ReceivedTransaction},
     notary::KeyQuery,

@@ -22,6 +22,8 @@ pub(crate) enum Command {
     User(UserOptions),
     /// Run the identity server alone, and look after the identity service's keys
     Identity(IdentityOptions),
+    /// Say step by step whether this server, or another, can be reached, and what to do about it
+    Doctor(DoctorOptions),
     /// Print completions for a shell
     Completions {
         /// Which shell
@@ -60,6 +62,17 @@ pub(crate) struct InitOptions {
     /// Where to write
     #[arg(long, default_value = ".")]
     pub(crate) dir: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct DoctorOptions {
+    #[command(flatten)]
+    pub(crate) config: ConfigOptions,
+    /// The server to look at; none: this one
+    pub(crate) server: Option<String>,
+    /// Print one JSON object, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args)]

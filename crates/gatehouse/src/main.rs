@@ -4,6 +4,7 @@ mod arguments;
 mod command;
 mod completions;
 mod configuration;
+mod doctor;
 mod identity;
 mod init;
 mod logging;
@@ -26,6 +27,10 @@ fn main() -> ExitCode {
         Command::Init(options) => init::run(&options),
         Command::User(options) => user::run(options),
         Command::Identity(options) => identity::run(options),
+        Command::Doctor(options) => match doctor::run(&options) {
+            Ok(status) => return status,
+            Err(error) => Err(error),
+        },
         Command::Completions { shell } => completions::run(shell),
     };
     match outcome {

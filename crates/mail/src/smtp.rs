@@ -29,7 +29,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// have it, and would get it again.
 const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// How long the farewell may take, which nobody waits for.
+/// How long it may take to see whether mail could be handed over.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long the farewell may take.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// How the way to the mail server is protected.
@@ -138,9 +141,7 @@ impl SmtpCarrier {
         let Err(error) = self.speak(&envelope, &mail).await else {
             return Ok(());
         };
-        let knows_no_ehlo = matches!(error.status().map(u16::from), Some(500 | 502));
-        let is_plain = matches!(self.tls, Tls::None) && self.login.is_none();
-        if !(knows_no_ehlo && is_plain) {
+        if !self.goes_on_with_helo(&error) {
             return Err(failure(&error));
         }
         helo::send((&self.host, self.port), &self.domain, &envelope, &mail)
@@ -154,6 +155,14 @@ impl SmtpCarrier {
     /// The conversation, up to the answer that the mail is taken: a server that then says no more has it all the same, and
     /// must not get it twice (reliability.md R30).
     async fn speak(&self, envelope: &Envelope, mail: &[u8]) -> Result<(), lettre::transport::smtp::Error> {
+        let mut connection = self.connect().await?;
+        connection.send(envelope, mail).await?;
+        tokio::spawn(farewell(connection));
+        Ok(())
+    }
+
+    /// The conversation up to where a mail would be handed over.
+    async fn connect(&self) -> Result<AsyncSmtpConnection, lettre::transport::smtp::Error> {
         let hello = ClientId::Domain(self.domain.clone());
         let server = (self.host.as_str(), self.port);
         let from_the_start = match &self.tls {
@@ -169,12 +178,34 @@ impl SmtpCarrier {
         if let Some(login) = &self.login {
             connection.auth(DEFAULT_MECHANISMS, login).await?;
         }
-        connection.send(envelope, mail).await?;
-        tokio::spawn(async move {
-            // Whether they heard it does not matter.
-            let _ = tokio::time::timeout(FAREWELL, connection.abort()).await;
-        });
-        Ok(())
+        Ok(connection)
+    }
+
+    /// Whether mail could be handed over: greets, agrees on TLS and logs in, as far as the settings say so, and takes leave.
+    pub async fn check(&self) -> Result<(), DeliveryError> {
+        let checking = async {
+            match self.connect().await {
+                Ok(connection) => {
+                    farewell(connection).await;
+                    Ok(())
+                }
+                Err(error) if self.goes_on_with_helo(&error) => Ok(()),
+                Err(error) => Err(failure(&error)),
+            }
+        };
+        let checked = tokio::time::timeout(CHECK_TIMEOUT, checking).await;
+        checked.unwrap_or(Err(DeliveryError::Later("the mail server takes too long")))
+    }
+
+    /// Where mail goes out, as it is shown to people.
+    pub fn place(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// Whether the server knows no EHLO, and none is needed.
+    fn goes_on_with_helo(&self, error: &lettre::transport::smtp::Error) -> bool {
+        let knows_no_ehlo = matches!(error.status().map(u16::from), Some(500 | 502));
+        knows_no_ehlo && matches!(self.tls, Tls::None) && self.login.is_none()
     }
 
     fn mail(&self, message: &Message) -> Option<lettre::Message> {
@@ -206,6 +237,11 @@ impl std::fmt::Debug for SmtpCarrier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("SmtpCarrier")
     }
+}
+
+async fn farewell(mut connection: AsyncSmtpConnection) {
+    // Whether they heard it does not matter.
+    let _ = tokio::time::timeout(FAREWELL, connection.abort()).await;
 }
 
 fn mailbox(to: &Threepid) -> Option<Mailbox> {

@@ -3,13 +3,15 @@
 //!
 //! Where a request goes is often for strangers to say. So the door decides by the address that is *connected to*
 //! whether it may be (security.md I01, I02), follows no redirect unless told otherwise, speaks TLS unless told
-//! otherwise, and bounds time and size. Hosts that offer a service are found by its SRV records. It knows nothing of Matrix: what an answer means is for its callers.
+//! otherwise, and bounds time and size. Hosts that offer a service are found by its SRV records. It knows nothing of Matrix:
+//! what an answer means is for its callers.
 //!
 //! Read in this order: [`policy`] (which addresses), [`request`], [`outbound`] (sending), `resolver` and [`srv_resolver`] (from
-//! names to addresses), [`answer`].
+//! names to addresses), [`trail`], [`answer`]; then [`inspection`], for those who look for a fault on the way.
 
 pub mod answer;
 pub mod error;
+pub mod inspection;
 pub mod outbound;
 pub mod policy;
 pub mod request;
@@ -17,6 +19,7 @@ mod resolver;
 mod srv;
 pub mod srv_resolver;
 mod tls;
+pub mod trail;
 
 /// The words that requests are made of.
 pub use http;
@@ -24,7 +27,9 @@ pub use http;
 pub use self::{
     answer::OutboundAnswer,
     error::{OutboundError, OutboundSetupError},
+    inspection::{Connection, Inspection, NoConnection, WrongCertificate},
     outbound::{Outbound, OutboundConfig},
     request::OutboundRequest,
     srv_resolver::Service,
+    trail::{Lookup, Record, SrvAnswer, Trail},
 };

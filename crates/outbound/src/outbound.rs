@@ -11,8 +11,8 @@ use crate::{
     OutboundAnswer, OutboundError, OutboundRequest, OutboundSetupError, Service,
     policy::{PRIVATE_RANGES, Policy},
     resolver::{Forbidden, Guarded},
-    srv_resolver::ServiceResolver,
-    tls,
+    srv_resolver::{Finder, ServiceResolver},
+    tls::{self, Tls},
 };
 
 /// How long a connection that nobody uses is kept.
@@ -43,17 +43,31 @@ pub struct OutboundConfig {
 /// The door. Cheap to clone.
 #[derive(Clone)]
 pub struct Outbound {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
-    policy: Arc<Policy>,
+pub(crate) struct Inner {
+    pub(crate) policy: Arc<Policy>,
     exempt: Vec<String>,
     guarded: Client,
     /// For hosts that are exempt from the policy, and no others.
     unguarded: Client,
     /// For services. Its connections are kept apart: the same host's pages are elsewhere.
     service: Option<Client>,
+    /// How the last of them finds hosts.
+    pub(crate) finder: Option<Arc<Finder>>,
+    pub(crate) tls: Tls,
+}
+
+/// How a request goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// To a host that is exempt from the policy.
+    Exempt,
+    /// To a host.
+    Guarded,
+    /// To the service of a host.
+    Service,
 }
 
 impl Outbound {
@@ -63,7 +77,7 @@ impl Outbound {
             Some(ranges) => Policy::denying(ranges.iter().map(String::as_str))?,
             None => Policy::denying(PRIVATE_RANGES)?,
         });
-        let tls = tls::client_config(config.verify_tls, &config.extra_ca_files)?;
+        let tls = tls::setup(config.verify_tls, &config.extra_ca_files)?;
         let resolver = Guarded {
             policy: Arc::clone(&policy),
         };
@@ -72,14 +86,14 @@ impl Outbound {
                 .build()
                 .map_err(|error| OutboundSetupError::Tls(error.to_string()))
         };
-        let service = match &config.service {
-            Some(service) => {
-                let resolver = ServiceResolver::new(Arc::clone(&policy), service)?;
-                let client = client(tls.clone(), CONNECT_TO_SERVICE).dns_resolver(resolver);
-                Some(build(client)?)
-            }
+        let finder = match &config.service {
+            Some(service) => Some(Arc::new(Finder::new(Arc::clone(&policy), service)?)),
             None => None,
         };
+        let service = finder.clone().map(|finder| {
+            let resolver = ServiceResolver { finder };
+            build(client(tls.config.clone(), CONNECT_TO_SERVICE).dns_resolver(resolver))
+        });
         Ok(Self {
             inner: Arc::new(Inner {
                 policy,
@@ -88,9 +102,11 @@ impl Outbound {
                     .iter()
                     .map(|host| host.to_ascii_lowercase())
                     .collect(),
-                guarded: build(client(tls.clone(), CONNECT).dns_resolver(resolver))?,
-                unguarded: build(client(tls, CONNECT))?,
-                service,
+                guarded: build(client(tls.config.clone(), CONNECT).dns_resolver(resolver))?,
+                unguarded: build(client(tls.config.clone(), CONNECT))?,
+                service: service.transpose()?,
+                finder,
+                tls,
             }),
         })
     }
@@ -134,6 +150,15 @@ impl Outbound {
 
     /// The client for this URL, unless it must not be asked at all.
     fn client(&self, url: &Url, request: &OutboundRequest) -> Result<&Client, OutboundError> {
+        match self.way(url, request)? {
+            Way::Exempt => Ok(&self.inner.unguarded),
+            Way::Guarded => Ok(&self.inner.guarded),
+            Way::Service => self.inner.service.as_ref().ok_or(OutboundError::InvalidUrl),
+        }
+    }
+
+    /// How a request to this URL goes out, unless it must not.
+    pub(crate) fn way(&self, url: &Url, request: &OutboundRequest) -> Result<Way, OutboundError> {
         match url.scheme() {
             "https" => {}
             "http" if request.plain => {}
@@ -144,23 +169,17 @@ impl Outbound {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(OutboundError::InvalidUrl);
         }
-        let host = url.host().ok_or(OutboundError::InvalidUrl)?;
-        // The URL's grammar has turned `127.1`, `0x7f.1` and their like into addresses by now.
-        let literal = match host {
-            Host::Ipv4(address) => Some(IpAddr::V4(address)),
-            Host::Ipv6(address) => Some(IpAddr::V6(address)),
-            Host::Domain(_) => None,
-        };
+        let literal = literal(url)?;
         if literal.is_none() && request.service {
-            return self.inner.service.as_ref().ok_or(OutboundError::InvalidUrl);
+            return Ok(Way::Service);
         }
         if self.is_exempt(url) {
-            return Ok(&self.inner.unguarded);
+            return Ok(Way::Exempt);
         }
         if literal.is_some_and(|address| !self.inner.policy.allows(address)) {
             return Err(OutboundError::Denied);
         }
-        Ok(&self.inner.guarded)
+        Ok(Way::Guarded)
     }
 
     fn is_exempt(&self, url: &Url) -> bool {
@@ -193,6 +212,16 @@ fn client(tls: rustls::ClientConfig, connect: Duration) -> ClientBuilder {
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(IDLE_PER_HOST)
         .user_agent("Gatehouse")
+}
+
+/// The address that a URL names instead of a host. Its grammar has turned `127.1`, `0x7f.1` and their like into addresses
+/// by now.
+pub(crate) fn literal(url: &Url) -> Result<Option<IpAddr>, OutboundError> {
+    Ok(match url.host().ok_or(OutboundError::InvalidUrl)? {
+        Host::Ipv4(address) => Some(IpAddr::V4(address)),
+        Host::Ipv6(address) => Some(IpAddr::V6(address)),
+        Host::Domain(_) => None,
+    })
 }
 
 /// Where a redirect leads.

@@ -41,8 +41,8 @@ pub const PRIVATE_RANGES: [&str; 30] = [
     "5f00::/16",
 ];
 
-/// The addresses that are never connected to.
-#[derive(Debug, Clone)]
+/// The addresses that are never connected to; by default there are none.
+#[derive(Debug, Clone, Default)]
 pub struct Policy {
     denied: Vec<IpNet>,
 }

@@ -1,11 +1,14 @@
 //! From names to addresses that may be connected to.
 
-use std::{error::Error, net::SocketAddr, sync::Arc};
+use std::{error::Error, io, net::SocketAddr, sync::Arc};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use thiserror::Error;
 
-use crate::policy::Policy;
+use crate::{
+    policy::Policy,
+    trail::{Lookup, Trail},
+};
 
 /// The name leads to an address that the policy forbids.
 #[derive(Debug, Error)]
@@ -27,7 +30,7 @@ impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
         let policy = Arc::clone(&self.policy);
         Box::pin(async move {
-            let found = allowed_addresses(&policy, name.as_str(), 0).await?;
+            let found = allowed_addresses(&policy, name.as_str(), 0, &mut Trail::default()).await?;
             Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
@@ -38,9 +41,22 @@ pub(crate) async fn allowed_addresses(
     policy: &Policy,
     name: &str,
     port: u16,
+    trail: &mut Trail,
 ) -> Result<Vec<SocketAddr>, Box<dyn Error + Send + Sync>> {
-    let found: Vec<SocketAddr> = tokio::net::lookup_host((name, port)).await?.collect();
-    if found.iter().all(|address| policy.allows(address.ip())) {
+    let found: io::Result<Vec<SocketAddr>> =
+        tokio::net::lookup_host((name, port)).await.map(Iterator::collect);
+    let addresses = found.as_ref().map(Vec::as_slice).unwrap_or_default();
+    let is_denied = |address: &&SocketAddr| !policy.allows(address.ip());
+    let denied: Vec<SocketAddr> = addresses.iter().filter(is_denied).copied().collect();
+    let is_allowed = denied.is_empty();
+    trail.lookups.push(Lookup {
+        name: name.to_owned(),
+        port,
+        addresses: addresses.to_vec(),
+        denied,
+    });
+    let found = found?;
+    if is_allowed {
         Ok(found)
     } else {
         Err(Box::new(NotUsed(Forbidden)))

@@ -9,7 +9,7 @@ use hickory_resolver::{
     proto::rr::{RData, rdata::SRV},
 };
 
-use crate::OutboundSetupError;
+use crate::{OutboundSetupError, trail::SrvAnswer};
 
 /// How long one question may take; then it is as if there were no record. A host whose DNS is broken is still tried at
 /// the service's own port.
@@ -20,17 +20,6 @@ const MAX_TARGETS: usize = 8;
 
 /// Answers remembered, for as long as they say.
 const REMEMBERED: u64 = 4_096;
-
-/// What was found.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// No records.
-    Nothing,
-    /// A record that says that the host does not offer it: its target is `.`.
-    NoService,
-    /// Hosts and ports, best first.
-    Targets(Vec<(String, u16)>),
-}
 
 /// Whom to ask.
 pub(crate) struct SrvRecords {
@@ -67,22 +56,23 @@ impl SrvRecords {
     }
 
     /// The records of a name, which ends in a dot so that no search list is applied.
-    pub(crate) async fn of(&self, name: &str) -> Found {
+    pub(crate) async fn of(&self, name: &str) -> SrvAnswer {
         let Some(resolver) = &self.resolver else {
-            return Found::Nothing;
+            return SrvAnswer::Failed;
         };
         let answer = tokio::time::timeout(TIMEOUT, resolver.srv_lookup(name)).await;
         let answer = match answer {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
-                if !error.is_no_records_found() {
-                    tracing::debug!(name, %error, "SRV records cannot be had");
+                if error.is_no_records_found() {
+                    return SrvAnswer::Nothing;
                 }
-                return Found::Nothing;
+                tracing::debug!(name, %error, "SRV records cannot be had");
+                return SrvAnswer::Failed;
             }
             Err(_) => {
                 tracing::debug!(name, "SRV records cannot be had in time");
-                return Found::Nothing;
+                return SrvAnswer::Failed;
             }
         };
         let records = answer.answers().iter().filter_map(|record| match &record.data {
@@ -102,15 +92,15 @@ fn name_server(address: &SocketAddr) -> NameServerConfig {
 }
 
 /// By priority, and among equals by lot as their weights say.
-fn ordered(mut records: Vec<SRV>) -> Found {
+fn ordered(mut records: Vec<SRV>) -> SrvAnswer {
     if let [only] = records.as_slice()
         && only.target.is_root()
     {
-        return Found::NoService;
+        return SrvAnswer::NoService;
     }
     records.retain(|record| !record.target.is_root());
     if records.is_empty() {
-        return Found::Nothing;
+        return SrvAnswer::Nothing;
     }
     // With exponential lots of rates proportional to the weights the smallest is each record's with the probability
     // that the RFC asks for, and so on among the rest.
@@ -123,7 +113,7 @@ fn ordered(mut records: Vec<SRV>) -> Found {
         let target = record.target.to_ascii();
         (target.trim_end_matches('.').to_owned(), record.port)
     });
-    Found::Targets(targets.collect())
+    SrvAnswer::Targets(targets.collect())
 }
 
 fn lot(weight: u16) -> f64 {
@@ -145,7 +135,7 @@ mod tests {
 
     fn first(records: &[SRV]) -> String {
         match ordered(records.to_vec()) {
-            Found::Targets(targets) => targets.into_iter().next().unwrap().0,
+            SrvAnswer::Targets(targets) => targets.into_iter().next().unwrap().0,
             other => panic!("{other:?}"),
         }
     }
@@ -168,9 +158,9 @@ mod tests {
 
     #[test]
     fn the_root_as_the_only_target_means_that_there_is_no_service() {
-        assert_eq!(ordered(vec![record(0, 0, ".")]), Found::NoService);
-        assert_eq!(ordered(Vec::new()), Found::Nothing);
+        assert_eq!(ordered(vec![record(0, 0, ".")]), SrvAnswer::NoService);
+        assert_eq!(ordered(Vec::new()), SrvAnswer::Nothing);
         let many = vec![record(1, 1, "a.example."); 20];
-        assert!(matches!(ordered(many), Found::Targets(targets) if targets.len() == MAX_TARGETS));
+        assert!(matches!(ordered(many), SrvAnswer::Targets(targets) if targets.len() == MAX_TARGETS));
     }
 }

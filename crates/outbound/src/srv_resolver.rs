@@ -8,7 +8,8 @@ use crate::{
     OutboundSetupError,
     policy::Policy,
     resolver::allowed_addresses,
-    srv::{Found, SrvRecords},
+    srv::SrvRecords,
+    trail::{Record, SrvAnswer, Trail},
 };
 
 /// Addresses that are tried for one host.
@@ -29,57 +30,67 @@ pub struct Service {
 /// Finds the service of a host, and gives out addresses only when all of them are allowed. The name in the URL stays the
 /// one whose certificate is checked: DNS may say where a server is, not who it is.
 pub(crate) struct ServiceResolver {
-    finder: Arc<Finder>,
+    pub(crate) finder: Arc<Finder>,
 }
 
-struct Finder {
+/// Finds the addresses of services.
+pub(crate) struct Finder {
     policy: Arc<Policy>,
     records: SrvRecords,
     prefixes: Vec<String>,
     port: u16,
 }
 
-impl ServiceResolver {
-    pub(crate) fn new(policy: Arc<Policy>, service: &Service) -> Result<Self, OutboundSetupError> {
-        Ok(Self {
-            finder: Arc::new(Finder {
-                policy,
-                records: SrvRecords::asking(&service.name_servers)?,
-                prefixes: service.prefixes.clone(),
-                port: service.port,
-            }),
+impl Resolve for ServiceResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let finder = Arc::clone(&self.finder);
+        Box::pin(async move {
+            let found = finder.addresses(name.as_str(), &mut Trail::default()).await?;
+            Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
 }
 
-impl Resolve for ServiceResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let finder = Arc::clone(&self.finder);
-        Box::pin(async move { finder.addresses(name.as_str()).await })
-    }
-}
+type Addresses = Result<Vec<SocketAddr>, Box<dyn Error + Send + Sync>>;
 
 impl Finder {
-    async fn addresses(&self, host: &str) -> Result<Addrs, Box<dyn Error + Send + Sync>> {
+    pub(crate) fn new(policy: Arc<Policy>, service: &Service) -> Result<Self, OutboundSetupError> {
+        Ok(Self {
+            policy,
+            records: SrvRecords::asking(&service.name_servers)?,
+            prefixes: service.prefixes.clone(),
+            port: service.port,
+        })
+    }
+
+    /// Where the service of the host is. What was looked up is left in the trail, whatever comes of it.
+    pub(crate) async fn addresses(&self, host: &str, trail: &mut Trail) -> Addresses {
         for prefix in &self.prefixes {
-            match self.records.of(&format!("{prefix}.{host}.")).await {
-                Found::Nothing => {}
-                Found::NoService => {
+            let name = format!("{prefix}.{host}");
+            let answer = self.records.of(&format!("{name}.")).await;
+            trail.records.push(Record {
+                name,
+                answer: answer.clone(),
+            });
+            match answer {
+                SrvAnswer::Nothing | SrvAnswer::Failed => {}
+                SrvAnswer::NoService => {
                     return Err(not_found("its SRV record says that there is no such service"));
                 }
-                Found::Targets(targets) => return self.of_targets(&targets).await,
+                SrvAnswer::Targets(targets) => return self.of_targets(&targets, trail).await,
             }
         }
-        let found = allowed_addresses(&self.policy, host, self.port).await?;
-        Ok(Box::new(found.into_iter().take(MAX_ADDRESSES)))
+        let mut found = allowed_addresses(&self.policy, host, self.port, trail).await?;
+        found.truncate(MAX_ADDRESSES);
+        Ok(found)
     }
 
     /// In the order of the targets. One that has no address is passed over.
-    async fn of_targets(&self, targets: &[(String, u16)]) -> Result<Addrs, Box<dyn Error + Send + Sync>> {
+    async fn of_targets(&self, targets: &[(String, u16)], trail: &mut Trail) -> Addresses {
         let mut addresses: Vec<SocketAddr> = Vec::new();
         let mut failure = not_found("no target of its SRV records has an address");
         for (target, port) in targets {
-            match allowed_addresses(&self.policy, target, *port).await {
+            match allowed_addresses(&self.policy, target, *port, trail).await {
                 Ok(found) => addresses.extend(found),
                 // A target inside our network is an attack, whatever else there is.
                 Err(error) if !error.is::<io::Error>() => return Err(error),
@@ -89,7 +100,8 @@ impl Finder {
         if addresses.is_empty() {
             return Err(failure);
         }
-        Ok(Box::new(addresses.into_iter().take(MAX_ADDRESSES)))
+        addresses.truncate(MAX_ADDRESSES);
+        Ok(addresses)
     }
 }
 

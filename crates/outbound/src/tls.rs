@@ -4,29 +4,46 @@ use std::{path::PathBuf, sync::Arc};
 
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
 };
 
 use crate::OutboundSetupError;
 
+/// How certificates are checked.
+pub(crate) struct Tls {
+    pub(crate) config: ClientConfig,
+    /// What checks them, when anything does.
+    pub(crate) verifier: Option<Arc<WebPkiServerVerifier>>,
+}
+
 /// The system's authorities and the operator's; or none at all with `verify` off, which is for tests.
-pub(crate) fn client_config(verify: bool, extra: &[PathBuf]) -> Result<ClientConfig, OutboundSetupError> {
+pub(crate) fn setup(verify: bool, extra: &[PathBuf]) -> Result<Tls, OutboundSetupError> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| OutboundSetupError::Tls(error.to_string()))?;
     if !verify {
         tracing::warn!("certificates of other servers are not checked: `[outbound_http] verify_tls` is off");
-        return Ok(builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody { provider }))
-            .with_no_client_auth());
+        return Ok(Tls {
+            config: builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Anybody { provider }))
+                .with_no_client_auth(),
+            verifier: None,
+        });
     }
-    Ok(builder
-        .with_root_certificates(roots(extra)?)
-        .with_no_client_auth())
+    let roots = Arc::new(roots(extra)?);
+    // Without authorities nobody can be believed, and there is nothing to check with.
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), provider).build();
+    Ok(Tls {
+        config: builder.with_root_certificates(roots).with_no_client_auth(),
+        verifier: verifier.ok(),
+    })
 }
 
 fn roots(extra: &[PathBuf]) -> Result<RootCertStore, OutboundSetupError> {

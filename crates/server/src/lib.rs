@@ -3,10 +3,11 @@
 //! The only crate that reads the configuration file and that knows which storage backend runs. It holds no state of
 //! its own, so that any number of servers run in one process.
 //!
-//! Read in this order: [`config`], [`signing_key_file`], [`open`], [`start`], [`running`], [`offline`]; then, for an
+//! Read in this order: [`config`], [`signing_key_file`], [`open`], [`start`], [`running`], [`offline`], [`doctor`]; then, for an
 //! identity server without a homeserver, [`open_identity`], [`start_identity`], [`identity_commands`].
 
 pub mod config;
+pub mod doctor;
 mod homeservers;
 mod housekeeping;
 pub mod identity;

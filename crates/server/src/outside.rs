@@ -101,7 +101,8 @@ pub(crate) fn outbox(config: &Config, store: &Store, clock: &Clock) -> Result<Ou
     ))
 }
 
-fn smtp(email: &config::Email) -> Result<Option<SmtpConfig>, StartError> {
+/// The mail server, if there is one.
+pub(crate) fn smtp(email: &config::Email) -> Result<Option<SmtpConfig>, StartError> {
     let Some(host) = email.smtp_host.clone() else {
         return Ok(None);
     };

@@ -33,9 +33,17 @@ pub enum SigningKeyFileError {
 
 /// Reads the key, or makes one on the first start.
 pub fn load_or_create(file: &Path) -> Result<SigningKey, SigningKeyFileError> {
+    match load(file)? {
+        Some(key) => Ok(key),
+        None => create(file),
+    }
+}
+
+/// Reads the key, if there is one.
+pub fn load(file: &Path) -> Result<Option<SigningKey>, SigningKeyFileError> {
     match std::fs::read_to_string(file) {
-        Ok(text) => parse(file, &text),
-        Err(error) if error.kind() == ErrorKind::NotFound => create(file),
+        Ok(text) => parse(file, &text).map(Some),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(source) => Err(SigningKeyFileError::Io {
             file: file.to_owned(),
             source,

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, sync::Arc};
 
 use anyhow::Result;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer};
 use tempfile::TempDir;
 
@@ -34,9 +34,20 @@ impl Authority {
 
     /// The TLS of a server with a certificate for these names and addresses.
     pub fn server(&self, names: &[&str]) -> Result<Arc<ServerConfig>> {
+        self.certified(&CertificateParams::new(owned(names))?)
+    }
+
+    /// As [`Self::server`], with a certificate that has expired.
+    pub fn expired_server(&self, names: &[&str]) -> Result<Arc<ServerConfig>> {
+        let mut params = CertificateParams::new(owned(names))?;
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2020, 2, 1);
+        self.certified(&params)
+    }
+
+    fn certified(&self, params: &CertificateParams) -> Result<Arc<ServerConfig>> {
         let key = KeyPair::generate()?;
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let made = CertificateParams::new(names)?.signed_by(&key, &self.issuer)?;
+        let made = params.signed_by(&key, &self.issuer)?;
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
@@ -46,4 +57,8 @@ impl Authority {
             )?;
         Ok(Arc::new(config))
     }
+}
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
 }

@@ -36,7 +36,7 @@ pub(super) struct Delegation {
 }
 
 /// What asking came to.
-pub(super) enum Said {
+pub(crate) enum Said {
     /// A server.
     Delegated { to: OwnedServerName, lifetime_ms: u64 },
     /// Nobody is there, or not quite well.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gatehouse_events::json::parse_value;
-use gatehouse_outbound::{OutboundAnswer, OutboundRequest};
+use gatehouse_outbound::{OutboundAnswer, OutboundError, OutboundRequest};
 use ruma::{OwnedServerName, ServerName};
 use serde::Deserialize;
 
@@ -34,23 +34,36 @@ impl Federation {
     }
 
     async fn ask_well_known(&self, server: &ServerName) -> Result<Said, FederationError> {
-        let outbound = self.outbound().ok_or(FederationError::Disabled)?;
-        let url = format!("https://{server}/.well-known/matrix/server");
-        let request = OutboundRequest::get(&url)
-            .timeout(TIMEOUT)
-            .max_bytes(MAX_BYTES)
-            .redirects(REDIRECTS);
-        Ok(match outbound.send(request).await {
+        Ok(match self.fetch_well_known(server, "server").await? {
             Ok(answer) if answer.status == 200 => read(&answer),
             Ok(answer) if answer.status >= 500 => Said::NoAnswer,
             Ok(_) => Said::Nothing,
             Err(_) => Said::NoAnswer,
         })
     }
+
+    /// The file of this name at the server's host.
+    pub(crate) async fn fetch_well_known(
+        &self,
+        server: &ServerName,
+        file: &str,
+    ) -> Result<Result<OutboundAnswer, OutboundError>, FederationError> {
+        let outbound = self.outbound().ok_or(FederationError::Disabled)?;
+        let request = OutboundRequest::get(&well_known_url(server, file))
+            .timeout(TIMEOUT)
+            .max_bytes(MAX_BYTES)
+            .redirects(REDIRECTS);
+        Ok(outbound.send(request).await)
+    }
+}
+
+/// Where a file about a server is: `server` for other servers, `client` for clients.
+pub(crate) fn well_known_url(server: &ServerName, file: &str) -> String {
+    format!("https://{server}/.well-known/matrix/{file}")
 }
 
 /// Anything but a good answer is no delegation.
-fn read(answer: &OutboundAnswer) -> Said {
+pub(crate) fn read(answer: &OutboundAnswer) -> Said {
     #[derive(Deserialize)]
     struct WellKnown {
         #[serde(rename = "m.server")]

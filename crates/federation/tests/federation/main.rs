@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod examination;
 mod house;
 mod keys;
 mod notaries;

@@ -9,6 +9,8 @@ mod commands;
 #[cfg(test)]
 mod crashes;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod identity_alone;
 #[cfg(test)]
 mod identity_apart;
