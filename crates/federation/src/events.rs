@@ -1,10 +1,11 @@
 //! Getting events and state from other servers (server-server API, "Backfilling and retrieving missing events").
 
-use gatehouse_rooms::remote_servers::{Fetch, FetchedState, FetchedStateIds, RawPdu};
+use gatehouse_rooms::remote_servers::{Fetch, FetchedStateIds, MAX_STATE_PART, RawPdu, StatePart};
 use http::Method;
 use ruma::{EventId, OwnedEventId, RoomId, ServerName};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::mpsc;
 
 use crate::{
     Federation, FederationError,
@@ -81,7 +82,8 @@ impl Federation {
         server: &ServerName,
         room_id: &RoomId,
         at: &EventId,
-    ) -> Result<FetchedState, FederationError> {
+        parts: mpsc::Sender<StatePart>,
+    ) -> Result<(), FederationError> {
         #[derive(Deserialize)]
         struct Answer {
             pdus: Vec<RawPdu>,
@@ -91,10 +93,13 @@ impl Federation {
         let answer: Answer = self
             .ask_signed(SignedRequest::get(server, path, Bounds::STATE))
             .await?;
-        Ok(FetchedState {
-            pdus: answer.pdus,
-            auth_chain: answer.auth_chain,
-        })
+        let state = in_parts(answer.pdus).map(StatePart::State);
+        for part in state.chain(in_parts(answer.auth_chain).map(StatePart::AuthChain)) {
+            if parts.send(part).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) async fn fetch_state_ids(
@@ -117,6 +122,14 @@ impl Federation {
             auth_chain: answer.auth_chain_ids,
         })
     }
+}
+
+fn in_parts(pdus: Vec<RawPdu>) -> impl Iterator<Item = Vec<RawPdu>> {
+    let mut left = pdus.into_iter();
+    std::iter::from_fn(move || {
+        let part: Vec<RawPdu> = left.by_ref().take(MAX_STATE_PART).collect();
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 fn state_path(operation: &str, room_id: &RoomId, at: &EventId) -> String {

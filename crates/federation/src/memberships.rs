@@ -1,7 +1,9 @@
 //! Joining, leaving, knocking and inviting, as asked of other servers (server-server API, "Joining Rooms" and on).
 
 use gatehouse_events::{RoomVersion, json::canonical};
-use gatehouse_rooms::remote_servers::{OutgoingInvite, RawPdu, RemoteMembership, SentJoin, Template};
+use gatehouse_rooms::remote_servers::{
+    OutgoingInvite, RawPdu, RemoteMembership, SentJoin, Template, WantedState,
+};
 use http::Method;
 use ruma::{CanonicalJsonObject, CanonicalJsonValue, EventId, OwnedServerName, RoomId, ServerName, UserId};
 use serde::Deserialize;
@@ -53,15 +55,18 @@ impl Federation {
         room_id: &RoomId,
         event_id: &EventId,
         pdu: &str,
+        wanted: WantedState,
     ) -> Result<SentJoin, FederationError> {
-        let put = |version: &str| {
+        let put = |version: &str, query: Option<(&'static str, String)>| {
             let path = path(version, &["send_join", room_id.as_str(), event_id.as_str()]);
+            let path = with_query(path, query);
             SignedRequest::with_body(Method::PUT, server, path, pdu.to_owned(), Bounds::STATE)
         };
-        match self.ask_signed::<Joined>(put("v2")).await {
+        let omit = (wanted == WantedState::WithoutMembers).then(|| ("omit_members", "true".to_owned()));
+        match self.ask_signed::<Joined>(put("v2", omit)).await {
             Ok(joined) => Ok(joined.into()),
             Err(error) if is_unknown(&error) => {
-                let (_, joined): (u16, Joined) = self.ask_signed(put("v1")).await?;
+                let (_, joined): (u16, Joined) = self.ask_signed(put("v1", None)).await?;
                 Ok(joined.into())
             }
             Err(error) => Err(error),

@@ -16,14 +16,15 @@ use ruma::{
     ServerName, UserId, events::room::member::MembershipState, serde::Base64, signatures::PublicKeyMap,
 };
 use serde_json::{Value, json, value::RawValue};
+use tokio::sync::mpsc;
 
 use crate::{
     Config, Join, MembershipRequest, NoIdentityServers, PeerError, PeerInvite, Rooms, Sent, WriteError,
     create::{CreateRoom, Preset},
     receive::Received,
     remote_servers::{
-        Answer, Fetch, FetchedState, FetchedStateIds, OutgoingInvite, RawPdu, RemoteError, RemoteMembership,
-        RemoteServers, SentJoin, ServerKeys, Template,
+        Answer, Fetch, FetchedStateIds, MAX_STATE_PART, OutgoingInvite, RawPdu, RemoteError,
+        RemoteMembership, RemoteServers, SentJoin, ServerKeys, StatePart, Template, WantedState,
     },
     send::{Message, StateUpdate},
 };
@@ -169,6 +170,7 @@ impl RemoteServers for Port {
         room_id: &'a RoomId,
         event_id: &'a EventId,
         pdu: &'a str,
+        _: WantedState,
     ) -> Answer<'a, SentJoin> {
         async move {
             let rooms = self.wire.ask(server, "send_join")?;
@@ -303,13 +305,21 @@ impl RemoteServers for Port {
         server: &'a ServerName,
         room_id: &'a RoomId,
         at: &'a EventId,
-    ) -> Answer<'a, FetchedState> {
+        parts: mpsc::Sender<StatePart>,
+    ) -> Answer<'a, ()> {
         async move {
             let rooms = self.wire.ask(server, "state")?;
-            rooms
+            let state = rooms
                 .state_for_server(&self.me, room_id, at)
                 .await
-                .map_err(refused)
+                .map_err(refused)?;
+            for part in state.pdus.chunks(MAX_STATE_PART) {
+                let _ = parts.send(StatePart::State(part.to_vec())).await;
+            }
+            for part in state.auth_chain.chunks(MAX_STATE_PART) {
+                let _ = parts.send(StatePart::AuthChain(part.to_vec())).await;
+            }
+            Ok(())
         }
         .boxed()
     }

@@ -16,12 +16,13 @@ use ruma::{
     signatures::PublicKeyMap,
 };
 use serde_json::value::RawValue;
+use tokio::sync::mpsc;
 
 use crate::{
     Rooms,
     remote_servers::{
-        Answer, Fetch, FetchedState, FetchedStateIds, OutgoingInvite, RawPdu, RemoteError, RemoteMembership,
-        RemoteServers, SentJoin, ServerKeys, Template,
+        Answer, Fetch, FetchedStateIds, OutgoingInvite, RawPdu, RemoteError, RemoteMembership, RemoteServers,
+        SentJoin, ServerKeys, StatePart, Template, WantedState,
     },
 };
 
@@ -204,6 +205,7 @@ impl RemoteServers for Port {
         _: &'a RoomId,
         _: &'a EventId,
         _: &'a str,
+        _: WantedState,
     ) -> Answer<'a, SentJoin> {
         nobody()
     }
@@ -250,14 +252,17 @@ impl RemoteServers for Port {
         server: &'a ServerName,
         room_id: &'a RoomId,
         at: &'a EventId,
-    ) -> Answer<'a, FetchedState> {
+        parts: mpsc::Sender<StatePart>,
+    ) -> Answer<'a, ()> {
         async move {
             let ids = self.0.state_at(server, room_id, at).await?;
             let rooms = self.0.server(server)?;
-            Ok(FetchedState {
-                pdus: self.0.pdus(&rooms, room_id, &ids.state).await,
-                auth_chain: self.0.pdus(&rooms, room_id, &ids.auth_chain).await,
-            })
+            let state = self.0.pdus(&rooms, room_id, &ids.state).await;
+            let auth_chain = self.0.pdus(&rooms, room_id, &ids.auth_chain).await;
+            // Whoever asked may want no more of it.
+            let _ = parts.send(StatePart::State(state)).await;
+            let _ = parts.send(StatePart::AuthChain(auth_chain)).await;
+            Ok(())
         }
         .boxed()
     }

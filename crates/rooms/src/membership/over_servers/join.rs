@@ -9,7 +9,7 @@ use crate::{
     Rooms,
     membership::{bound_address::BoundInvite, join::Join, residence::Residence, signed_block::SignedBlock},
     receive::Received,
-    remote_servers::{RawPdu, RemoteError, RemoteMembership, SentJoin},
+    remote_servers::{RawPdu, RemoteError, RemoteMembership, SentJoin, WantedState},
     write_error::{Refusal, WriteError},
 };
 use serde_json::value::RawValue;
@@ -86,10 +86,10 @@ impl Rooms {
     async fn join_through(&self, server: &ServerName, wish: Wish<'_>) -> Result<(), WriteError> {
         let (version, built) = self.own_event(server, wish).await?;
         let event_id = built.event.event_id.clone();
-        let sent = self
-            .shared
-            .remote
-            .send_join(server, wish.room_id, &event_id, &built.pdu);
+        let sent =
+            self.shared
+                .remote
+                .send_join(server, wish.room_id, &event_id, &built.pdu, WantedState::Whole);
         let sent = within(PATIENCE_WITH_JOINS, sent).await?;
         let join = self.join_as_sent(version, &built, sent.event.as_ref()).await?;
         match self.residence(wish.room_id).await? {
