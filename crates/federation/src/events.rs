@@ -1,11 +1,10 @@
 //! Getting events and state from other servers (server-server API, "Backfilling and retrieving missing events").
 
-use gatehouse_rooms::remote_servers::{Fetch, FetchedStateIds, MAX_STATE_PART, RawPdu, StatePart};
+use gatehouse_rooms::remote_servers::{Fetch, FetchedStateIds, RawPdu};
 use http::Method;
 use ruma::{EventId, OwnedEventId, RoomId, ServerName};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::mpsc;
 
 use crate::{
     Federation, FederationError,
@@ -77,31 +76,6 @@ impl Federation {
         Ok(answer.pdus)
     }
 
-    pub(crate) async fn fetch_state(
-        &self,
-        server: &ServerName,
-        room_id: &RoomId,
-        at: &EventId,
-        parts: mpsc::Sender<StatePart>,
-    ) -> Result<(), FederationError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            pdus: Vec<RawPdu>,
-            auth_chain: Vec<RawPdu>,
-        }
-        let path = state_path("state", room_id, at);
-        let answer: Answer = self
-            .ask_signed(SignedRequest::get(server, path, Bounds::STATE))
-            .await?;
-        let state = in_parts(answer.pdus).map(StatePart::State);
-        for part in state.chain(in_parts(answer.auth_chain).map(StatePart::AuthChain)) {
-            if parts.send(part).await.is_err() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
     pub(crate) async fn fetch_state_ids(
         &self,
         server: &ServerName,
@@ -113,7 +87,8 @@ impl Federation {
             pdu_ids: Vec<OwnedEventId>,
             auth_chain_ids: Vec<OwnedEventId>,
         }
-        let path = state_path("state_ids", room_id, at);
+        let path = path("v1", &["state_ids", room_id.as_str()]);
+        let path = with_query(path, [("event_id", at.to_string())]);
         let answer: Answer = self
             .ask_signed(SignedRequest::get(server, path, Bounds::EVENTS))
             .await?;
@@ -122,17 +97,4 @@ impl Federation {
             auth_chain: answer.auth_chain_ids,
         })
     }
-}
-
-fn in_parts(pdus: Vec<RawPdu>) -> impl Iterator<Item = Vec<RawPdu>> {
-    let mut left = pdus.into_iter();
-    std::iter::from_fn(move || {
-        let part: Vec<RawPdu> = left.by_ref().take(MAX_STATE_PART).collect();
-        (!part.is_empty()).then_some(part)
-    })
-}
-
-fn state_path(operation: &str, room_id: &RoomId, at: &EventId) -> String {
-    let path = path("v1", &[operation, room_id.as_str()]);
-    with_query(path, [("event_id", at.to_string())])
 }

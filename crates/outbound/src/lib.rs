@@ -6,7 +6,7 @@
 //! otherwise, and bounds time and size. Hosts that offer a service are found by its SRV records. It knows nothing of Matrix: what an answer means is for its callers.
 //!
 //! Read in this order: [`policy`] (which addresses), [`request`], [`outbound`] (sending), `resolver` and [`srv_resolver`] (from
-//! names to addresses), [`answer`].
+//! names to addresses), [`stream`], [`answer`].
 
 pub mod answer;
 pub mod error;
@@ -16,6 +16,7 @@ pub mod request;
 mod resolver;
 mod srv;
 pub mod srv_resolver;
+pub mod stream;
 mod tls;
 
 /// The words that requests are made of.
@@ -27,4 +28,5 @@ pub use self::{
     outbound::{Outbound, OutboundConfig},
     request::OutboundRequest,
     srv_resolver::Service,
+    stream::OutboundStream,
 };

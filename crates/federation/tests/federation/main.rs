@@ -11,5 +11,6 @@ mod keys;
 mod notaries;
 mod questions;
 mod sending;
+mod states;
 mod town;
 mod whereabouts;
