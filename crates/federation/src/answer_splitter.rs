@@ -162,8 +162,7 @@ impl AnswerSplitter {
                 self.name.clear();
                 At::InName { escaped: false }
             }
-            (At::NameOrEnd | At::AfterValue, b'}') if self.expected.in_pair => At::EndOfPair,
-            (At::NameOrEnd | At::AfterValue, b'}') => At::Done,
+            (At::NameOrEnd | At::AfterValue, b'}') => self.after_object(),
             (At::EndOfPair, b']') => At::Done,
             (At::Colon, b':') => At::Value,
             (At::Value, b'[') if matches!(self.named, Named::List(_)) => At::ElementOrEnd,
@@ -176,6 +175,14 @@ impl AnswerSplitter {
         };
         self.at = next;
         Ok(1)
+    }
+
+    fn after_object(&self) -> At {
+        if self.expected.in_pair {
+            At::EndOfPair
+        } else {
+            At::Done
+        }
     }
 
     fn go_on_in_name(&mut self, byte: u8, escaped: bool) -> Result<(), SplitError> {

@@ -5,7 +5,9 @@
 //! to D03). Events that none of the server's users may see are handed out redacted (D04): the graph needs them.
 
 mod event;
+mod heroes;
 mod history;
+mod outgoing_state;
 mod sight;
 mod state;
 mod timestamp;
@@ -13,6 +15,9 @@ mod timestamp;
 use std::sync::Arc;
 
 use ruma::{RoomId, ServerName};
+
+pub(crate) use self::outgoing_state::ChainPart;
+pub use self::outgoing_state::{OutgoingPart, OutgoingState};
 
 use crate::{RoomHead, Rooms, peer_error::PeerError};
 

@@ -61,6 +61,7 @@ mod write_tests;
 pub use self::{
     config::{CACHED_ROOMS, Config, EVENT_CACHE_BYTES},
     followed::{CurrentMembership, StateChange},
+    for_servers::{OutgoingPart, OutgoingState},
     head::{Member, RoomHead},
     identity_servers::{IdentityServerError, IdentityServers, NoIdentityServers},
     membership::{

@@ -175,7 +175,7 @@ fn x07_what_is_too_long_or_too_much_is_refused_before_it_is_kept() {
     // A name, too, is read but not kept.
     let mut splitter = AnswerSplitter::new(STATE);
     splitter.feed(b"{\"", &mut pieces).unwrap();
-    splitter.feed(&[b'\\'; 100_000], &mut pieces).unwrap();
+    splitter.feed(&vec![b'\\'; 100_000], &mut pieces).unwrap();
     assert!(splitter.name.len() <= MAX_NAME);
 }
 

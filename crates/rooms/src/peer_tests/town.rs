@@ -19,12 +19,13 @@ use serde_json::{Value, json, value::RawValue};
 use tokio::sync::mpsc;
 
 use crate::{
-    Config, Join, MembershipRequest, NoIdentityServers, PeerError, PeerInvite, Rooms, Sent, WriteError,
+    Config, Join, MembershipRequest, NoIdentityServers, OutgoingPart, OutgoingState, PeerError, PeerInvite,
+    Rooms, Sent, WriteError,
     create::{CreateRoom, Preset},
     receive::Received,
     remote_servers::{
-        Answer, Fetch, FetchedStateIds, MAX_STATE_PART, OutgoingInvite, RawPdu, RemoteError,
-        RemoteMembership, RemoteServers, SentJoin, ServerKeys, StatePart, Template, WantedState,
+        Answer, Fetch, FetchedStateIds, OutgoingInvite, RawPdu, RemoteError, RemoteMembership, RemoteServers,
+        SentJoin, ServerKeys, StatePart, Template, WantedState,
     },
     send::{Message, StateUpdate},
 };
@@ -119,6 +120,18 @@ pub(super) fn raw(json: &str) -> RawPdu {
     RawValue::from_string(json.to_owned()).unwrap()
 }
 
+/// All of a state, and of its auth chain.
+pub(super) async fn whole(mut state: OutgoingState) -> Result<(Vec<RawPdu>, Vec<RawPdu>), PeerError> {
+    let (mut pdus, mut auth_chain) = (Vec::new(), Vec::new());
+    while let Some(part) = state.next().await? {
+        match part {
+            OutgoingPart::State(part) => pdus.extend(part.iter().map(|pdu| raw(pdu))),
+            OutgoingPart::AuthChain(part) => auth_chain.extend(part.iter().map(|pdu| raw(pdu))),
+        }
+    }
+    Ok((pdus, auth_chain))
+}
+
 /// One server's port to the others.
 struct Port {
     me: OwnedServerName,
@@ -170,20 +183,21 @@ impl RemoteServers for Port {
         room_id: &'a RoomId,
         event_id: &'a EventId,
         pdu: &'a str,
-        _: WantedState,
+        wanted: WantedState,
     ) -> Answer<'a, SentJoin> {
         async move {
             let rooms = self.wire.ask(server, "send_join")?;
             let pdu = raw(pdu);
             let answer = rooms
-                .send_join(self.sent(room_id, event_id, &pdu))
+                .send_join(self.sent(room_id, event_id, &pdu), wanted)
                 .await
                 .map_err(refused)?;
+            let (state, auth_chain) = whole(answer.state).await.map_err(refused)?;
             let sent = SentJoin {
-                event: Some(answer.event),
-                state: answer.state,
-                auth_chain: answer.auth_chain,
-                members_omitted: false,
+                event: Some(raw(&answer.event)),
+                state,
+                auth_chain,
+                members_omitted: answer.members_omitted,
                 servers_in_room: answer.servers_in_room,
             };
             Ok(self.wire.tell(|lies| lies.joined.clone(), sent))
@@ -274,7 +288,10 @@ impl RemoteServers for Port {
                 }
                 Fetch::EventAuth { room_id, event_id } => {
                     let rooms = self.wire.ask(server, "event_auth")?;
-                    rooms.event_auth_for_server(me, room_id, event_id).await
+                    match rooms.event_auth_for_server(me, room_id, event_id).await {
+                        Ok(chain) => whole(chain).await.map(|(_, chain)| chain),
+                        Err(error) => Err(error),
+                    }
                 }
                 Fetch::MissingEvents {
                     room_id,
@@ -309,15 +326,15 @@ impl RemoteServers for Port {
     ) -> Answer<'a, ()> {
         async move {
             let rooms = self.wire.ask(server, "state")?;
-            let state = rooms
-                .state_for_server(&self.me, room_id, at)
-                .await
-                .map_err(refused)?;
-            for part in state.pdus.chunks(MAX_STATE_PART) {
-                let _ = parts.send(StatePart::State(part.to_vec())).await;
-            }
-            for part in state.auth_chain.chunks(MAX_STATE_PART) {
-                let _ = parts.send(StatePart::AuthChain(part.to_vec())).await;
+            let state = rooms.state_for_server(&self.me, room_id, at).await;
+            let mut state = state.map_err(refused)?;
+            while let Some(part) = state.next().await.map_err(refused)? {
+                let raws = |pdus: Vec<String>| pdus.iter().map(|pdu| raw(pdu)).collect();
+                let part = match part {
+                    OutgoingPart::State(pdus) => StatePart::State(raws(pdus)),
+                    OutgoingPart::AuthChain(pdus) => StatePart::AuthChain(raws(pdus)),
+                };
+                let _ = parts.send(part).await;
             }
             Ok(())
         }

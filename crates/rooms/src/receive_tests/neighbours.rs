@@ -108,9 +108,9 @@ impl Neighbours {
                 (room_id, vec![event_id.to_owned()])
             }
             Fetch::EventAuth { room_id, event_id } => {
-                let chain = rooms.auth_chain(room_id, &[event_id.to_owned()]).await.unwrap();
-                let ids = chain.iter().map(|event| event.event_id.clone()).collect();
-                (room_id.to_owned(), ids)
+                let head = rooms.head(room_id).await.unwrap().unwrap();
+                let ids = rooms.auth_chain_ids(&head, vec![event_id.to_owned()]).await;
+                (room_id.to_owned(), ids.unwrap())
             }
             Fetch::MissingEvents {
                 room_id,
@@ -152,11 +152,9 @@ impl Neighbours {
             let state = state.ok_or(RemoteError::BadAnswer)?;
             state.event_ids().cloned().collect()
         };
-        let chain = rooms.auth_chain(room_id, &state).await.unwrap();
-        Ok(FetchedStateIds {
-            state,
-            auth_chain: chain.iter().map(|event| event.event_id.clone()).collect(),
-        })
+        let head = rooms.head(room_id).await.unwrap().unwrap();
+        let auth_chain = rooms.auth_chain_ids(&head, state.clone()).await.unwrap();
+        Ok(FetchedStateIds { state, auth_chain })
     }
 }
 

@@ -156,8 +156,8 @@ impl World {
         let rooms = &self.servers[server];
         let state = rooms.state_before_event(&self.room, at).await.unwrap().unwrap();
         let state: Vec<OwnedEventId> = state.event_ids().cloned().collect();
-        let chain = rooms.auth_chain(&self.room, &state).await.unwrap();
-        let chain: Vec<OwnedEventId> = chain.iter().map(|event| event.event_id.clone()).collect();
+        let head = self.head(server).await;
+        let chain = rooms.auth_chain_ids(&head, state.clone()).await.unwrap();
         (self.pdus(server, &state).await, self.pdus(server, &chain).await)
     }
 
