@@ -35,4 +35,18 @@ impl Rooms {
             Err(error) => Err(error),
         }
     }
+
+    /// As [`Self::room_of_member`], for what only one who knows all members can say.
+    pub(crate) async fn whole_room_of_member(
+        &self,
+        origin: &ServerName,
+        room_id: &RoomId,
+    ) -> Result<Arc<RoomHead>, PeerError> {
+        let head = self.room_of_member(origin, room_id).await?;
+        if head.is_whole() {
+            Ok(head)
+        } else {
+            Err(PeerError::MembersMissing)
+        }
+    }
 }

@@ -5,6 +5,7 @@ pub mod context;
 pub mod create;
 mod erasure;
 mod event_cache;
+mod filling;
 pub mod filter;
 mod followed;
 mod for_servers;

@@ -8,7 +8,7 @@ use gatehouse_store::Store;
 use ruma::{OwnedServerName, ServerName, UserId};
 
 use crate::{
-    config::Config, event_cache::EventCache, identity_servers::IdentityServers,
+    config::Config, event_cache::EventCache, filling::Filling, identity_servers::IdentityServers,
     joins_under_way::JoinsUnderWay, remote_servers::RemoteServers, turns::Turns,
 };
 
@@ -30,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) turns: Turns,
     pub(crate) joins: JoinsUnderWay,
+    pub(crate) filling: Filling,
     pub(crate) events: EventCache,
 }
 
@@ -59,6 +60,7 @@ impl Rooms {
                 config,
                 turns,
                 joins: JoinsUnderWay::default(),
+                filling: Filling::default(),
                 events,
             }),
         }

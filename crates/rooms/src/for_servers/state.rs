@@ -37,7 +37,7 @@ impl Rooms {
         room_id: &RoomId,
         at: &EventId,
     ) -> Result<(Arc<RoomHead>, Vec<OwnedEventId>), PeerError> {
-        let head = self.room_of_member(origin, room_id).await?;
+        let head = self.whole_room_of_member(origin, room_id).await?;
         self.placed_for_server(room_id, at).await?;
         let state = self.state_before_event(room_id, at).await?;
         let state = state.ok_or(PeerError::NoSuchEvent)?;

@@ -55,6 +55,7 @@ pub(super) struct Lies {
     pub(super) knocked: Lie<Vec<RawPdu>>,
     pub(super) invited: Lie<RawPdu>,
     pub(super) fetched: Lie<Vec<RawPdu>>,
+    pub(super) ids: Lie<FetchedStateIds>,
 }
 
 /// A lie.
@@ -68,6 +69,8 @@ pub(super) struct Wire {
     servers: Mutex<BTreeMap<OwnedServerName, Rooms>>,
     keys: Mutex<BTreeMap<OwnedServerName, Arc<SigningKey>>>,
     pub(super) down: Mutex<BTreeSet<OwnedServerName>>,
+    /// Questions that nobody answers.
+    pub(super) unanswered: Mutex<BTreeSet<&'static str>>,
     pub(super) lies: Mutex<Lies>,
     /// Every question that was asked: of whom, and which.
     pub(super) asked: Mutex<Vec<(OwnedServerName, &'static str)>>,
@@ -76,7 +79,7 @@ pub(super) struct Wire {
 impl Wire {
     fn ask(&self, server: &ServerName, what: &'static str) -> Result<Rooms, RemoteError> {
         self.asked.lock().push((server.to_owned(), what));
-        if self.down.lock().contains(server) {
+        if self.down.lock().contains(server) || self.unanswered.lock().contains(what) {
             return Err(RemoteError::Unreachable);
         }
         let servers = self.servers.lock();
@@ -99,7 +102,7 @@ impl Wire {
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn refused(error: PeerError) -> RemoteError {
     let (status, errcode) = match &error {
-        PeerError::NoSuchRoom | PeerError::NoSuchEvent => (404, "M_NOT_FOUND"),
+        PeerError::NoSuchRoom | PeerError::NoSuchEvent | PeerError::MembersMissing => (404, "M_NOT_FOUND"),
         PeerError::NotInRoom | PeerError::UserNotYours | PeerError::Refused(_) => (403, "M_FORBIDDEN"),
         PeerError::InviteBlocked(_) => (403, "M_INVITE_BLOCKED"),
         PeerError::IncompatibleRoomVersion(_) => (400, "M_INCOMPATIBLE_ROOM_VERSION"),
@@ -349,10 +352,8 @@ impl RemoteServers for Port {
     ) -> Answer<'a, FetchedStateIds> {
         async move {
             let rooms = self.wire.ask(server, "state_ids")?;
-            rooms
-                .state_ids_for_server(&self.me, room_id, at)
-                .await
-                .map_err(refused)
+            let ids = rooms.state_ids_for_server(&self.me, room_id, at).await;
+            Ok(self.wire.tell(|lies| lies.ids.clone(), ids.map_err(refused)?))
         }
         .boxed()
     }
@@ -401,17 +402,26 @@ impl Town {
     }
 
     async fn build(&self, server: &str, seed: u8) {
-        let store = Store::in_memory();
+        self.open(server, Store::in_memory(), seed);
+        for username in [server, "guest", "other"] {
+            self.sign_up(server, username).await;
+        }
+    }
+
+    pub(super) async fn sign_up(&self, server: &str, username: &str) {
+        let new = NewUser {
+            username,
+            password: None,
+            is_admin: false,
+        };
+        let rooms = self.rooms(server);
+        rooms.shared.accounts.create_user(&new, None).await.unwrap();
+    }
+
+    /// Starts a server over what a store has.
+    pub(super) fn open(&self, server: &str, store: Store, seed: u8) {
         let config = gatehouse_accounts::Config::new(name(server));
         let accounts = Accounts::new(store.clone(), config, self.clock.clone());
-        for username in [server, "guest", "other"] {
-            let new = NewUser {
-                username,
-                password: None,
-                is_admin: false,
-            };
-            accounts.create_user(&new, None).await.unwrap();
-        }
         let config = Config {
             default_version: "12".parse().unwrap(),
             legacy_default_version: "11".parse().unwrap(),
@@ -460,8 +470,14 @@ impl Town {
         self.rooms("a").create(&user("a"), &request, None).await.unwrap()
     }
 
-    /// The user of a server joins over `a`.
+    /// The user of a server joins over `a`, and all members have come.
     pub(super) async fn join(&self, server: &str, room: &RoomId) -> Result<(), WriteError> {
+        self.join_partly(server, room).await?;
+        self.rooms(server).wait_until_whole(room).await
+    }
+
+    /// The same, where members may be missing.
+    pub(super) async fn join_partly(&self, server: &str, room: &RoomId) -> Result<(), WriteError> {
         self.clock.advance(Duration::from_millis(1));
         let join = Join {
             via: vec![name("a")],

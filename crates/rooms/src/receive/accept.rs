@@ -170,6 +170,7 @@ impl Rooms {
             before.row.get_or_insert_with(|| StateBeforeRow::own(Vec::new()));
         }
         transaction.batch.append(judged.accepting.beside.clone());
+        self.learn_members(&mut transaction, &mut before).await?;
         let redacts = self
             .redacted_by(transaction.head(), &pdu.event, &before, &mut judged.loaded)
             .await?;

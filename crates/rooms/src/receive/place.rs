@@ -79,6 +79,7 @@ impl Rooms {
         Ok(Some(Before {
             delta,
             row: Some(row),
+            learned: Vec::new(),
         }))
     }
 

@@ -17,7 +17,7 @@ use super::neighbours::{Neighbours, Port, raw};
 use crate::{
     Config, NoIdentityServers, RoomHead, Rooms,
     create::Preset,
-    receive::Received,
+    receive::{Adopting, Received},
     remote_servers::RawPdu,
     room_transaction::{AppendError, Beside},
     tables::{EVENT_INDEX, Standing},
@@ -146,8 +146,15 @@ impl World {
         }
         let (state, auth_chain) = self.state_before(0, &join.event.event_id).await;
         let pdu = Pdu::parse(&join.pdu, &self.room, self.version).unwrap();
+        let adopting = Adopting {
+            state,
+            auth_chain,
+            join: pdu,
+            missing: None,
+            beside: Batch::new(),
+        };
         self.servers[server]
-            .adopt(&self.room, self.version, state, auth_chain, pdu, Batch::new())
+            .adopt(&self.room, self.version, &adopting)
             .await
             .unwrap();
     }

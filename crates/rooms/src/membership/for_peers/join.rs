@@ -28,7 +28,7 @@ pub struct JoinAnswer {
 impl Rooms {
     /// Takes the join in, and hands over as much of the room as is wanted.
     pub async fn send_join(&self, sent: Sent<'_>, wanted: WantedState) -> Result<JoinAnswer, PeerError> {
-        let head = self.room_for(sent.origin, sent.room_id).await?;
+        let head = self.whole_room_for(sent.origin, sent.room_id).await?;
         let mut pdu = Self::own_membership(sent, &head, &MembershipState::Join)?;
         if head.membership(&pdu.event.sender) == MembershipState::Ban {
             return Err(Refusal::Banned.into());
