@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const PATIENCE_WITH_STATE: Duration = Duration::from_mins(10);
 /// Events of a state and its auth chain that are looked at. The largest rooms have some 300,000.
 const MAX_STATE: usize = 500_000;
-/// Times that the state is fetched, where not all of it could be held at once.
+/// Times that the state is fetched, where not all of it could be wanted at once.
 const MAX_PASSES: usize = 8;
 /// Events that are checked and written together.
 const CHUNK: usize = 1_000;
@@ -59,23 +59,23 @@ impl Rooms {
             return Ok(None);
         }
         let missing = self.not_kept(&ids.auth_chain, &ids.state).await?;
-        let mut held = Held::new(missing);
-        if held.missing() > MAX_ONE_BY_ONE {
+        let mut wanted = Held::new(missing);
+        if wanted.missing() > MAX_ONE_BY_ONE {
             for _ in 0..MAX_PASSES {
-                let before = held.missing();
-                if !self.stream_state(server, head, row, &mut held).await? {
+                let before = wanted.missing();
+                if !self.stream_state(server, head, row, &mut wanted).await? {
                     return Ok(None);
                 }
-                if std::mem::take(&mut held.left_out) == 0 || held.missing() == before {
+                if std::mem::take(&mut wanted.left_out) == 0 || wanted.missing() == before {
                     break;
                 }
             }
         } else {
-            self.get_one_by_one(server, head, &mut held).await?;
+            self.get_one_by_one(server, head, &mut wanted).await?;
         }
         // What nobody gives is as what nobody can trust: it is left out.
-        if held.missing() > 0 {
-            tracing::info!(room = %head.room_id, %server, events = held.missing(), "events of a state cannot be had");
+        if wanted.missing() > 0 {
+            tracing::info!(room = %head.room_id, %server, events = wanted.missing(), "events of a state cannot be had");
         }
         Ok(Some(ids.state))
     }
@@ -103,10 +103,10 @@ impl Rooms {
         &self,
         server: &OwnedServerName,
         head: &RoomHead,
-        held: &mut Held,
+        wanted: &mut Held,
     ) -> Result<(), WriteError> {
-        let wanted: Vec<OwnedEventId> = held.missing_ids().cloned().collect();
-        let answers = stream::iter(wanted.into_iter().map(|event_id| async move {
+        let ids: Vec<OwnedEventId> = wanted.missing_ids().cloned().collect();
+        let answers = stream::iter(ids.into_iter().map(|event_id| async move {
             let fetch = Fetch::Event { event_id: &event_id };
             let asked = self.shared.remote.fetch(server, fetch);
             let answered = timeout(PATIENCE, asked).await;
@@ -114,10 +114,10 @@ impl Rooms {
         }));
         let mut answers = answers.buffered(AT_ONCE);
         while let Some(raws) = answers.next().await {
-            offer(head, held, &raws);
+            offer(head, wanted, &raws);
         }
         drop(answers);
-        self.keep_ready(head, held.take_ready(0)).await
+        self.keep_ready(head, wanted.take_ready(0)).await
     }
 
     /// `false`: the server did not give all of it.
@@ -126,17 +126,17 @@ impl Rooms {
         server: &OwnedServerName,
         head: &RoomHead,
         row: &PartialRow,
-        held: &mut Held,
+        wanted: &mut Held,
     ) -> Result<bool, WriteError> {
         let (parts, mut taken) = mpsc::channel(1);
         let asked = self.shared.remote.state(server, &head.room_id, &row.join, parts);
         let deadline = Instant::now() + PATIENCE_WITH_STATE;
         let take = async move {
             while let Some(StatePart::State(raws) | StatePart::AuthChain(raws)) = taken.recv().await {
-                offer(head, held, &raws);
-                self.keep_ready(head, held.take_ready(CHUNK)).await?;
+                offer(head, wanted, &raws);
+                self.keep_ready(head, wanted.take_ready(CHUNK)).await?;
             }
-            self.keep_ready(head, held.take_ready(0)).await
+            self.keep_ready(head, wanted.take_ready(0)).await
         };
         let (answered, kept) = tokio::join!(timeout_at(deadline, asked), take);
         kept?;
@@ -160,12 +160,12 @@ impl Rooms {
 }
 
 /// Takes those of the events that are wanted.
-fn offer(head: &RoomHead, held: &mut Held, raws: &[RawPdu]) {
+fn offer(head: &RoomHead, wanted: &mut Held, raws: &[RawPdu]) {
     for raw in raws {
         if let Ok(pdu) = Pdu::parse(raw.get(), &head.room_id, head.version)
-            && held.wants(&pdu.event.event_id)
+            && wanted.wants(&pdu.event.event_id)
         {
-            held.offer(pdu.event.event_id, &pdu.event.auth_events, raw);
+            wanted.offer(pdu.event.event_id, &pdu.event.auth_events, raw);
         }
     }
 }

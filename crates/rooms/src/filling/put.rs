@@ -112,15 +112,12 @@ impl Rooms {
             if known.is_some() || changed.contains_key(user) {
                 transaction.doubt(user, Doubt::Mistaken);
             }
-            match changed.get(user).cloned() {
-                Some(first) => {
-                    let member = (event_id.clone(), member.place);
-                    transaction.put_ground_before(row.ground, first, Some(member));
-                }
-                None => {
-                    let shown = shown.get(event_id).cloned();
-                    self.put_unchanged(&mut transaction, row.ground, member, shown);
-                }
+            if let Some(first) = changed.get(user).cloned() {
+                let member = (event_id.clone(), member.place);
+                transaction.put_ground_before(row.ground, first, Some(member));
+            } else {
+                let shown = shown.get(event_id).cloned();
+                self.put_unchanged(&mut transaction, row.ground, member, shown);
             }
         }
         if is_new {

@@ -97,19 +97,13 @@ impl Rooms {
         let shown = self.shown_with_invites(room_id, events).await?;
         let state = put_state(&mut transaction, adopting, places, &shown);
         self.drop_old_state(&mut transaction, &state, adopting.missing.as_ref());
-        let adopted = match &adopting.missing {
-            Some(missing) => {
-                transaction.put_partial(
-                    &adopting.join.event.event_id,
-                    &missing.let_in_by,
-                    &missing.servers,
-                );
-                Adopted::Partly
-            }
-            None => {
-                transaction.forget_partial();
-                Adopted::Whole
-            }
+        let adopted = if let Some(missing) = &adopting.missing {
+            let join = &adopting.join.event.event_id;
+            transaction.put_partial(join, &missing.let_in_by, &missing.servers);
+            Adopted::Partly
+        } else {
+            transaction.forget_partial();
+            Adopted::Whole
         };
         put_join(&mut transaction, &adopting.join, first);
         transaction.commit().await?;
