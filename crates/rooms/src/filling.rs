@@ -16,25 +16,20 @@ mod take_out;
 mod waiting;
 
 use std::{
-    collections::HashSet,
     hash::{BuildHasher as _, Hasher as _, RandomState},
     time::{Duration, Instant},
 };
 
 use gatehouse_store::{Direction, Range, StoreError};
-use parking_lot::Mutex;
-use ruma::{OwnedRoomId, OwnedServerName, RoomId};
-use tokio::{sync::Semaphore, time::sleep};
+use ruma::{OwnedServerName, RoomId};
+use tokio::time::sleep;
 
 use crate::{
     RoomHead, Rooms, WeakRooms,
-    membership::over_servers::most_members_first,
     tables::{PARTIAL, PartialRow},
     write_error::WriteError,
 };
 
-/// Rooms that are filled at the same time: each may hold some hundred megabytes of events that wait for others.
-const AT_ONCE: usize = 4;
 /// Servers that are asked before one waits a while.
 const MAX_ASKED: usize = 5;
 /// The pause after nobody could help, which doubles each time.
@@ -43,21 +38,6 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 /// Rows read at once.
 const BATCH: usize = 1_000;
-
-/// Which rooms are being filled.
-pub(crate) struct Filling {
-    under_way: Mutex<HashSet<OwnedRoomId>>,
-    at_once: Semaphore,
-}
-
-impl Default for Filling {
-    fn default() -> Self {
-        Self {
-            under_way: Mutex::default(),
-            at_once: Semaphore::new(AT_ONCE),
-        }
-    }
-}
 
 /// What came of trying to fill a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,7 +142,7 @@ impl Rooms {
         head: &RoomHead,
         row: &PartialRow,
     ) -> Result<Vec<OwnedServerName>, StoreError> {
-        let mut others = most_members_first(head);
+        let mut others = head.servers_by_members();
         others.retain(|server| *server != row.let_in_by && server != self.server_name());
         if !others.is_empty() {
             let first = usize::try_from(chance()).unwrap_or_default() % others.len();

@@ -177,6 +177,17 @@ impl RoomHead {
         self.servers.keys().chain(unknown)
     }
 
+    /// The same, those with the most users first: they are the likeliest to answer.
+    pub(crate) fn servers_by_members(&self) -> Vec<OwnedServerName> {
+        let joined = |server| self.servers.get(server).copied().unwrap_or_default();
+        let mut servers: Vec<_> = self
+            .all_servers()
+            .map(|server| (joined(server), server))
+            .collect();
+        servers.sort_by(|(joined_a, a), (joined_b, b)| joined_b.cmp(joined_a).then_with(|| a.cmp(b)));
+        servers.into_iter().map(|(_, server)| server.clone()).collect()
+    }
+
     /// Whether all members are known.
     pub fn is_whole(&self) -> bool {
         self.partial.is_none()

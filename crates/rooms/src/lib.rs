@@ -42,6 +42,7 @@ mod room_state;
 mod room_transaction;
 mod room_view;
 mod rooms;
+mod rooms_being_filled;
 pub mod send;
 mod server_acl;
 mod state_reads;

@@ -5,7 +5,7 @@
 //! takes in a whole room, [`backfill`] and [`history`] what was before it, and [`outliers`] what is kept only for others.
 
 pub(crate) mod accept;
-mod adopt;
+pub(crate) mod adopt;
 mod backfill;
 mod check;
 mod history;
@@ -26,7 +26,6 @@ use gatehouse_store::{Batch, StoreError};
 use ruma::{OwnedEventId, OwnedServerName, RoomId, ServerName, events::TimelineEventType};
 use serde_json::value::RawValue;
 
-pub(crate) use self::adopt::{Adopted, Adopting, MissingMembers};
 use self::missing::Fetching;
 use crate::{Rooms, WriteError, graph::delta::Delta, tables::Standing};
 

@@ -8,8 +8,9 @@ use gatehouse_store::Store;
 use ruma::{OwnedServerName, ServerName, UserId};
 
 use crate::{
-    config::Config, event_cache::EventCache, filling::Filling, identity_servers::IdentityServers,
-    joins_under_way::JoinsUnderWay, remote_servers::RemoteServers, turns::Turns,
+    config::Config, event_cache::EventCache, identity_servers::IdentityServers,
+    joins_under_way::JoinsUnderWay, remote_servers::RemoteServers, rooms_being_filled::RoomsBeingFilled,
+    turns::Turns,
 };
 
 /// Rooms and everything in them. Cheap to clone.
@@ -30,7 +31,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) turns: Turns,
     pub(crate) joins: JoinsUnderWay,
-    pub(crate) filling: Filling,
+    pub(crate) filling: RoomsBeingFilled,
     pub(crate) events: EventCache,
 }
 
@@ -60,7 +61,7 @@ impl Rooms {
                 config,
                 turns,
                 joins: JoinsUnderWay::default(),
-                filling: Filling::default(),
+                filling: RoomsBeingFilled::default(),
                 events,
             }),
         }

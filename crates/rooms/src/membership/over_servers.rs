@@ -14,7 +14,7 @@ mod servers;
 mod told;
 mod under_way;
 
-pub(crate) use self::{invite::InviteDraft, servers::most_members_first};
+pub(crate) use self::invite::InviteDraft;
 
 use std::time::Duration;
 

@@ -9,7 +9,6 @@ use tokio::time::Instant;
 
 use crate::{
     RoomHead, Rooms,
-    membership::over_servers::most_members_first,
     remote_servers::Fetch,
     tables::{BACKWARD, TIMELINE},
     write_error::WriteError,
@@ -89,7 +88,7 @@ impl Rooms {
             gatehouse_events::Event::parse(&row.pdu, &head.room_id, head.version, Some(&row.event_id)).ok()
         });
         let first = event.map(|event| event.sender.server_name().to_owned());
-        let others = most_members_first(head);
+        let others = head.servers_by_members();
         let mut servers: Vec<OwnedServerName> = Vec::with_capacity(MAX_ASKED);
         for server in first.iter().chain(&others) {
             let asked = servers.len() == MAX_ASKED || servers.contains(server);

@@ -8,7 +8,7 @@ use super::{
     world::{World, admin, levels, member, message, topic},
 };
 use crate::{
-    receive::{Adopting, Received},
+    receive::{Received, adopt::Adopting},
     tables::{BACKWARD, Standing},
 };
 use gatehouse_events::Pdu;

@@ -17,7 +17,7 @@ use super::neighbours::{Neighbours, Port, raw};
 use crate::{
     Config, NoIdentityServers, RoomHead, Rooms,
     create::Preset,
-    receive::{Adopting, Received},
+    receive::{Received, adopt::Adopting},
     remote_servers::RawPdu,
     room_transaction::{AppendError, Beside},
     tables::{EVENT_INDEX, Standing},

@@ -18,7 +18,10 @@ use super::{
 use crate::{
     Rooms,
     membership::{bound_address::BoundInvite, join::Join, residence::Residence, signed_block::SignedBlock},
-    receive::{Adopted, Adopting, MissingMembers, Received},
+    receive::{
+        Received,
+        adopt::{Adopted, Adopting, MissingMembers},
+    },
     remote_servers::{RawPdu, RemoteError, RemoteMembership, SentJoin, WantedState},
     write_error::{Refusal, WriteError},
 };

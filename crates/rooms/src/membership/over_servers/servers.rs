@@ -2,7 +2,7 @@
 
 use ruma::{OwnedServerName, RoomId, UserId};
 
-use crate::{RoomHead, Rooms, membership::residence::Residence, write_error::WriteError};
+use crate::{Rooms, membership::residence::Residence, write_error::WriteError};
 
 /// Servers that are asked for one request.
 const MAX_SERVERS: usize = 8;
@@ -18,7 +18,7 @@ impl Rooms {
     ) -> Result<Vec<OwnedServerName>, WriteError> {
         let outside = self.outside(user, room_id).await?;
         let known = match self.residence(room_id).await? {
-            Residence::Here(head) | Residence::Elsewhere(Some(head)) => most_members_first(&head),
+            Residence::Here(head) | Residence::Elsewhere(Some(head)) => head.servers_by_members(),
             Residence::Elsewhere(None) => Vec::new(),
         };
         let of_id = room_id.server_name().map(ToOwned::to_owned);
@@ -37,15 +37,4 @@ impl Rooms {
         servers.truncate(MAX_SERVERS);
         Ok(servers)
     }
-}
-
-/// The servers of a room, those with the most users first: they are the likeliest to answer.
-pub(crate) fn most_members_first(head: &RoomHead) -> Vec<OwnedServerName> {
-    let joined = |server| head.servers.get(server).copied().unwrap_or_default();
-    let mut servers: Vec<_> = head
-        .all_servers()
-        .map(|server| (joined(server), server))
-        .collect();
-    servers.sort_by(|(joined_a, a), (joined_b, b)| joined_b.cmp(joined_a).then_with(|| a.cmp(b)));
-    servers.into_iter().map(|(_, server)| server.clone()).collect()
 }
