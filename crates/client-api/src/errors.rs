@@ -31,7 +31,7 @@ pub(crate) fn write(error: WriteError) -> ApiError {
         WriteError::InvalidRoomState(_) => bad_request("M_INVALID_ROOM_STATE"),
         WriteError::StillInRoom => ApiError::unknown(message),
         WriteError::TooLarge(_) => ApiError::too_large(message),
-        WriteError::Contended => ApiError::unavailable(message),
+        WriteError::Contended | WriteError::MembersMissing => ApiError::unavailable(message),
         WriteError::IdentityServer(error) => identity_server(&error),
         WriteError::Store(error) => error.into(),
     }
@@ -128,6 +128,7 @@ pub(crate) fn read(error: ReadError) -> ApiError {
         | ReadError::NothingNearTimestamp(_)
         | ReadError::RoomNotFound => ApiError::not_found(message),
         ReadError::Token(_) | ReadError::ChangedWhilePaging => ApiError::invalid_param(message),
+        ReadError::MembersMissing => ApiError::unavailable(message),
         ReadError::Store(error) => error.into(),
     }
 }

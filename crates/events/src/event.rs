@@ -136,6 +136,17 @@ impl Event {
     }
 }
 
+/// The ids in a PDU's `auth_events`, without reading the rest of it.
+pub fn auth_events_of(pdu: &str, version: RoomVersion) -> Result<Vec<OwnedEventId>, EventParseError> {
+    #[derive(Deserialize)]
+    struct Cites<'a> {
+        #[serde(borrow)]
+        auth_events: &'a RawValue,
+    }
+    let cites: Cites<'_> = serde_json::from_str(pdu).map_err(|_| EventParseError::Format)?;
+    references(cites.auth_events, version)
+}
+
 fn id_in(raw: &RawValue) -> Option<OwnedEventId> {
     serde_json::from_str(raw.get()).ok()
 }

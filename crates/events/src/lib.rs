@@ -26,7 +26,7 @@ pub use self::{
     build::{BuildError, Built, EventBuilder, NewEvent, Parents},
     client_event::{ClientEvent, Unsigned},
     clock::Clock,
-    event::{Event, EventParseError},
+    event::{Event, EventParseError, auth_events_of},
     pdu::Pdu,
     pdu_error::PduError,
     pdu_format::{MAX_AUTH_EVENTS, MAX_PREV_EVENTS},

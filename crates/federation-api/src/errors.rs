@@ -13,7 +13,9 @@ pub(crate) fn exchange(error: WriteError) -> ApiError {
         | WriteError::InviteBlocked(_)
         | WriteError::GuestsForbidden
         | WriteError::TargetCannotJoin(_) => ApiError::forbidden(message),
-        WriteError::NoSuchRoom | WriteError::NoSuchEvent => ApiError::not_found(message),
+        WriteError::NoSuchRoom | WriteError::NoSuchEvent | WriteError::MembersMissing => {
+            ApiError::not_found(message)
+        }
         WriteError::IdentityServer(_) | WriteError::Remote(_) => {
             ApiError::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", message)
         }
@@ -34,7 +36,9 @@ pub(crate) fn peer(error: PeerError) -> ApiError {
     let message = error.to_string();
     let invalid = |errcode| ApiError::new(StatusCode::BAD_REQUEST, errcode, message.clone());
     match error {
-        PeerError::NoSuchRoom | PeerError::NoSuchEvent => ApiError::not_found(message),
+        PeerError::NoSuchRoom | PeerError::NoSuchEvent | PeerError::MembersMissing => {
+            ApiError::not_found(message)
+        }
         PeerError::NotInRoom | PeerError::UserNotYours | PeerError::Refused(_) => {
             ApiError::forbidden(message)
         }

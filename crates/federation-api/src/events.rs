@@ -1,13 +1,17 @@
 //! Events and the state around them.
 
-use axum::{Json, Router, extract::State, routing::get};
+use axum::{Json, Router, extract::State, response::Response, routing::get};
 use gatehouse_http::{ApiError, Path, Query};
 use gatehouse_store::Direction;
 use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::RawValue};
 
-use crate::{FederationApi, errors, signed::Signed};
+use crate::{
+    FederationApi, errors,
+    signed::Signed,
+    state_body::{self, Frame},
+};
 
 pub(crate) fn routes() -> Router<FederationApi> {
     Router::new()
@@ -40,28 +44,23 @@ struct At {
     event_id: OwnedEventId,
 }
 
-#[derive(Serialize)]
-struct RoomState {
-    pdus: Vec<Box<RawValue>>,
-    auth_chain: Vec<Box<RawValue>>,
-}
-
 /// `GET /_matrix/federation/v1/state/{roomId}`
 async fn get_room_state(
     State(api): State<FederationApi>,
     Path(room_id): Path<OwnedRoomId>,
     Query(at): Query<At>,
     signed: Signed,
-) -> Result<Json<RoomState>, ApiError> {
+) -> Result<Response, ApiError> {
     let state = api
         .rooms
         .state_for_server(&signed.origin, &room_id, &at.event_id)
         .await;
-    let state = state.map_err(errors::peer)?;
-    Ok(Json(RoomState {
-        pdus: state.pdus,
-        auth_chain: state.auth_chain,
-    }))
+    let frame = Frame {
+        before: "{\"pdus\":[".to_owned(),
+        between: Some("],\"auth_chain\":["),
+        after: "]}",
+    };
+    state_body::answer(state.map_err(errors::peer)?, frame, signed.into_turn()).await
 }
 
 /// `GET /_matrix/federation/v1/state_ids/{roomId}`

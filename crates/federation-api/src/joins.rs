@@ -3,18 +3,22 @@
 use axum::{
     Json, Router,
     extract::State,
+    response::Response,
     routing::{get, put},
 };
 use gatehouse_http::{ApiError, Path, RawQuery};
-use gatehouse_rooms::{JoinAnswer, Sent};
-use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId};
-use serde::Serialize;
-use serde_json::{Value, json, value::RawValue};
+use gatehouse_rooms::{JoinAnswer, Sent, remote_servers::WantedState};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
+use serde_json::{Value, json};
 
 use crate::{
     FederationApi, errors,
     signed::{PDU_BODY, Signed},
+    state_body::{self, Frame},
 };
+
+/// What stands between the state and its auth chain.
+const BETWEEN: &str = "],\"auth_chain\":[";
 
 /// Room versions that are read from a query: more than there are.
 const MAX_VERSIONS: usize = 64;
@@ -27,17 +31,6 @@ pub(crate) fn routes_v1() -> Router<FederationApi> {
 
 pub(crate) fn routes_v2() -> Router<FederationApi> {
     Router::new().route("/send_join/{room_id}/{event_id}", put(send_join_v2))
-}
-
-/// The state of the room, for who has joined.
-#[derive(Serialize)]
-struct Joined {
-    origin: OwnedServerName,
-    event: Box<RawValue>,
-    state: Vec<Box<RawValue>>,
-    auth_chain: Vec<Box<RawValue>>,
-    members_omitted: bool,
-    servers_in_room: Vec<OwnedServerName>,
 }
 
 /// The room versions that the server which asks knows (`ver`); version 1 when it names none.
@@ -73,43 +66,57 @@ async fn send_join_v1(
     State(api): State<FederationApi>,
     Path(path): Path<(OwnedRoomId, OwnedEventId)>,
     signed: Signed<PDU_BODY>,
-) -> Result<Json<(u16, Joined)>, ApiError> {
-    Ok(Json((200, join(&api, path, &signed).await?)))
+) -> Result<Response, ApiError> {
+    let joined = join(&api, path, &signed, WantedState::Whole).await?;
+    let frame = Frame {
+        before: format!("[200,{}", beginning(&api, &joined)),
+        between: Some(BETWEEN),
+        after: "]}]",
+    };
+    state_body::answer(joined.state, frame, signed.into_turn()).await
 }
 
 /// `PUT /_matrix/federation/v2/send_join/{roomId}/{eventId}`
 async fn send_join_v2(
     State(api): State<FederationApi>,
     Path(path): Path<(OwnedRoomId, OwnedEventId)>,
+    query: RawQuery,
     signed: Signed<PDU_BODY>,
-) -> Result<Json<Joined>, ApiError> {
-    Ok(Json(join(&api, path, &signed).await?))
+) -> Result<Response, ApiError> {
+    let wanted = match query.all("omit_members").first().map(String::as_str) {
+        Some("true") => WantedState::WithoutMembers,
+        _ => WantedState::Whole,
+    };
+    let joined = join(&api, path, &signed, wanted).await?;
+    let frame = Frame {
+        before: beginning(&api, &joined),
+        between: Some(BETWEEN),
+        after: "]}",
+    };
+    state_body::answer(joined.state, frame, signed.into_turn()).await
 }
 
 async fn join(
     api: &FederationApi,
     (room_id, event_id): (OwnedRoomId, OwnedEventId),
     signed: &Signed<PDU_BODY>,
-) -> Result<Joined, ApiError> {
+    wanted: WantedState,
+) -> Result<JoinAnswer, ApiError> {
     let sent = Sent {
         origin: &signed.origin,
         room_id: &room_id,
         event_id: &event_id,
         pdu: signed.json()?,
     };
-    let joined = api.rooms.send_join(sent).await.map_err(errors::peer)?;
-    let JoinAnswer {
-        event,
-        state,
-        auth_chain,
-        servers_in_room,
-    } = joined;
-    Ok(Joined {
-        origin: api.federation.server_name().to_owned(),
-        event,
-        state,
-        auth_chain,
-        members_omitted: false,
-        servers_in_room,
-    })
+    api.rooms.send_join(sent, wanted).await.map_err(errors::peer)
+}
+
+/// The answer up to where the state begins.
+fn beginning(api: &FederationApi, joined: &JoinAnswer) -> String {
+    let origin = json!(api.federation.server_name());
+    let servers = json!(joined.servers_in_room);
+    format!(
+        "{{\"origin\":{origin},\"event\":{},\"members_omitted\":{},\"servers_in_room\":{servers},\"state\":[",
+        joined.event, joined.members_omitted,
+    )
 }

@@ -3,7 +3,7 @@
 //! A handler decodes, makes one call into an engine, and encodes. Which server asks is in its request's signature, and
 //! what that server may do is the engines' to say.
 //!
-//! Read in this order: [`state`], [`router`](mod@router), `signed`, `at_once`, then the pages; `errors` says what is answered when an
+//! Read in this order: [`state`], [`router`](mod@router), `signed`, `at_once`, `state_body`, then the pages; `errors` says what is answered when an
 //! engine refuses.
 
 mod at_once;
@@ -24,6 +24,7 @@ mod router;
 mod signed;
 mod space_hierarchy;
 pub mod state;
+mod state_body;
 mod third_party_invite;
 mod transactions;
 mod version;

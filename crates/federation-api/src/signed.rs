@@ -31,10 +31,15 @@ pub(crate) struct Signed<const MAX: usize = OTHER_BODY> {
     pub(crate) origin: OwnedServerName,
     body: String,
     /// Dropped when the answer is there.
-    _turn: OwnedSemaphorePermit,
+    turn: OwnedSemaphorePermit,
 }
 
 impl<const MAX: usize> Signed<MAX> {
+    /// The turn that the request has, for an answer that takes longer than its handler.
+    pub(crate) fn into_turn(self) -> OwnedSemaphorePermit {
+        self.turn
+    }
+
     /// The body as `T`.
     pub(crate) fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, ApiError> {
         check_shape(self.body.as_bytes()).map_err(json_input)?;
@@ -91,11 +96,7 @@ impl<const MAX: usize> FromRequest<FederationApi> for Signed<MAX> {
         // It is there: what waits for it need not wait any longer.
         api.federation.heard_from(&origin).await;
         let turn = api.at_once.enter(&origin).await?;
-        Ok(Self {
-            origin,
-            body,
-            _turn: turn,
-        })
+        Ok(Self { origin, body, turn })
     }
 }
 

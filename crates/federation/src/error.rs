@@ -46,6 +46,18 @@ impl FederationError {
             Self::Disabled | Self::NotAllowed | Self::BadAnswer => false,
         }
     }
+
+    /// Whether the server does not know the operation. What servers answer then differs.
+    pub(crate) fn is_unknown_operation(&self) -> bool {
+        let Self::Refused(refusal) = self else {
+            return false;
+        };
+        // Without an errcode it is no Matrix server that speaks, but what stands before one.
+        matches!(
+            (refusal.status, refusal.errcode.as_str()),
+            (400 | 404 | 405, "M_UNRECOGNIZED") | (404 | 405, "")
+        )
+    }
 }
 
 impl From<OutboundError> for FederationError {

@@ -1,6 +1,6 @@
 //! Getting events and state from other servers (server-server API, "Backfilling and retrieving missing events").
 
-use gatehouse_rooms::remote_servers::{Fetch, FetchedState, FetchedStateIds, RawPdu};
+use gatehouse_rooms::remote_servers::{Fetch, FetchedStateIds, RawPdu};
 use http::Method;
 use ruma::{EventId, OwnedEventId, RoomId, ServerName};
 use serde::Deserialize;
@@ -76,27 +76,6 @@ impl Federation {
         Ok(answer.pdus)
     }
 
-    pub(crate) async fn fetch_state(
-        &self,
-        server: &ServerName,
-        room_id: &RoomId,
-        at: &EventId,
-    ) -> Result<FetchedState, FederationError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            pdus: Vec<RawPdu>,
-            auth_chain: Vec<RawPdu>,
-        }
-        let path = state_path("state", room_id, at);
-        let answer: Answer = self
-            .ask_signed(SignedRequest::get(server, path, Bounds::STATE))
-            .await?;
-        Ok(FetchedState {
-            pdus: answer.pdus,
-            auth_chain: answer.auth_chain,
-        })
-    }
-
     pub(crate) async fn fetch_state_ids(
         &self,
         server: &ServerName,
@@ -108,7 +87,8 @@ impl Federation {
             pdu_ids: Vec<OwnedEventId>,
             auth_chain_ids: Vec<OwnedEventId>,
         }
-        let path = state_path("state_ids", room_id, at);
+        let path = path("v1", &["state_ids", room_id.as_str()]);
+        let path = with_query(path, [("event_id", at.to_string())]);
         let answer: Answer = self
             .ask_signed(SignedRequest::get(server, path, Bounds::EVENTS))
             .await?;
@@ -117,9 +97,4 @@ impl Federation {
             auth_chain: answer.auth_chain_ids,
         })
     }
-}
-
-fn state_path(operation: &str, room_id: &RoomId, at: &EventId) -> String {
-    let path = path("v1", &[operation, room_id.as_str()]);
-    with_query(path, [("event_id", at.to_string())])
 }

@@ -4,9 +4,10 @@
 //! `gatehouse-outbound`. The ports that `gatehouse-rooms` and `gatehouse-directory` have to other servers are here.
 //!
 //! Read in this order: `tables`, [`federation`], [`discovery`], [`own_keys`], `key_answer`, `key_ring`, `known_keys`, `key_fetching`,
-//! [`notary`], [`x_matrix`], `signed`, [`requests`], `memberships`, `events`, `remote_servers`, [`queries`],
-//! `remote_directories`, [`inbox`]; then [`examination`], for the people who look after a server.
+//! [`notary`], [`x_matrix`], `signed`, [`requests`], `memberships`, `events`, [`answer_splitter`], `state_answers`, `remote_servers`,
+//! [`queries`], `remote_directories`, [`inbox`]; then [`examination`], for the people who look after a server.
 
+pub mod answer_splitter;
 mod config;
 pub mod discovery;
 pub mod error;
@@ -30,6 +31,7 @@ mod remote_servers;
 pub mod requests;
 pub mod sending;
 mod signed;
+mod state_answers;
 mod tables;
 pub mod x_matrix;
 

@@ -1,9 +1,9 @@
 //! Joining, leaving, knocking and inviting, as asked of other servers (server-server API, "Joining Rooms" and on).
 
 use gatehouse_events::{RoomVersion, json::canonical};
-use gatehouse_rooms::remote_servers::{OutgoingInvite, RawPdu, RemoteMembership, SentJoin, Template};
+use gatehouse_rooms::remote_servers::{OutgoingInvite, RawPdu, RemoteMembership, Template};
 use http::Method;
-use ruma::{CanonicalJsonObject, CanonicalJsonValue, EventId, OwnedServerName, RoomId, ServerName, UserId};
+use ruma::{CanonicalJsonObject, CanonicalJsonValue, EventId, RoomId, ServerName, UserId};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
@@ -12,9 +12,6 @@ use crate::{
     path::{path, with_query},
     signed::{Bounds, SignedRequest},
 };
-
-/// Servers in a room that are looked at.
-const MAX_SERVERS: usize = 10_000;
 
 impl Federation {
     pub(crate) async fn make_membership(
@@ -44,28 +41,6 @@ impl Federation {
             room_version: made.room_version,
             event: object(&made.event)?,
         })
-    }
-
-    /// Falls back to version 1 of the operation, whose answer is the second of a pair.
-    pub(crate) async fn send_join(
-        &self,
-        server: &ServerName,
-        room_id: &RoomId,
-        event_id: &EventId,
-        pdu: &str,
-    ) -> Result<SentJoin, FederationError> {
-        let put = |version: &str| {
-            let path = path(version, &["send_join", room_id.as_str(), event_id.as_str()]);
-            SignedRequest::with_body(Method::PUT, server, path, pdu.to_owned(), Bounds::STATE)
-        };
-        match self.ask_signed::<Joined>(put("v2")).await {
-            Ok(joined) => Ok(joined.into()),
-            Err(error) if is_unknown(&error) => {
-                let (_, joined): (u16, Joined) = self.ask_signed(put("v1")).await?;
-                Ok(joined.into())
-            }
-            Err(error) => Err(error),
-        }
     }
 
     pub(crate) async fn send_knock(
@@ -98,7 +73,7 @@ impl Federation {
         };
         match self.signed(put("v2")).await {
             Ok(_) => Ok(()),
-            Err(error) if is_unknown(&error) => self.signed(put("v1")).await.map(|_| ()),
+            Err(error) if error.is_unknown_operation() => self.signed(put("v1")).await.map(|_| ()),
             Err(error) => Err(error),
         }
     }
@@ -122,7 +97,7 @@ impl Federation {
         };
         match self.ask_signed::<Invited>(put("v2", invite_body(&invite)?)).await {
             Ok(invited) => Ok(invited.event),
-            Err(error) if is_unknown(&error) && matches!(invite.version, "1" | "2") => {
+            Err(error) if error.is_unknown_operation() && matches!(invite.version, "1" | "2") => {
                 let body = legacy_invite_body(&invite)?;
                 let (_, invited): (u16, Invited) = self.ask_signed(put("v1", body)).await?;
                 Ok(invited.event)
@@ -142,47 +117,6 @@ impl Federation {
         let request = SignedRequest::with_body(Method::PUT, server, path, body, Bounds::QUESTION);
         self.signed(request).await.map(|_| ())
     }
-}
-
-/// What `send_join` answers. Names that are none are left out.
-#[derive(Deserialize)]
-struct Joined {
-    event: Option<RawPdu>,
-    state: Vec<RawPdu>,
-    auth_chain: Vec<RawPdu>,
-    #[serde(default)]
-    members_omitted: bool,
-    #[serde(default)]
-    servers_in_room: Option<Vec<String>>,
-}
-
-impl From<Joined> for SentJoin {
-    fn from(joined: Joined) -> Self {
-        let servers = joined.servers_in_room.unwrap_or_default();
-        Self {
-            event: joined.event,
-            state: joined.state,
-            auth_chain: joined.auth_chain,
-            members_omitted: joined.members_omitted,
-            servers_in_room: servers
-                .into_iter()
-                .take(MAX_SERVERS)
-                .filter_map(|server| OwnedServerName::try_from(server).ok())
-                .collect(),
-        }
-    }
-}
-
-/// Whether the server does not know the operation. What servers answer then differs.
-fn is_unknown(error: &FederationError) -> bool {
-    let FederationError::Refused(refusal) = error else {
-        return false;
-    };
-    // Without an errcode it is no Matrix server that speaks, but what stands before one.
-    matches!(
-        (refusal.status, refusal.errcode.as_str()),
-        (400 | 404 | 405, "M_UNRECOGNIZED") | (404 | 405, "")
-    )
 }
 
 /// Canonical JSON.

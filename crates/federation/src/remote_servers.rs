@@ -3,10 +3,11 @@
 use futures_util::future::BoxFuture;
 use gatehouse_events::SignatureNeeded;
 use gatehouse_rooms::remote_servers::{
-    Answer, Fetch, FetchedState, FetchedStateIds, OutgoingInvite, RawPdu, RemoteError, RemoteMembership,
-    RemoteServers, SentJoin, ServerKeys, Template,
+    Answer, Fetch, FetchedStateIds, OutgoingInvite, RawPdu, RemoteError, RemoteMembership, RemoteServers,
+    SentJoin, ServerKeys, StatePart, Template, WantedState,
 };
 use ruma::{CanonicalJsonObject, EventId, RoomId, ServerName, UserId, signatures::PublicKeyMap};
+use tokio::sync::mpsc;
 
 use crate::{Federation, FederationError};
 
@@ -66,8 +67,9 @@ impl RemoteServers for Federation {
         room_id: &'a RoomId,
         event_id: &'a EventId,
         pdu: &'a str,
+        wanted: WantedState,
     ) -> Answer<'a, SentJoin> {
-        let asking = self.send_join(server, room_id, event_id, pdu);
+        let asking = self.send_join(server, room_id, event_id, pdu, wanted);
         Box::pin(answered("joining", server, asking))
     }
 
@@ -120,8 +122,9 @@ impl RemoteServers for Federation {
         server: &'a ServerName,
         room_id: &'a RoomId,
         at: &'a EventId,
-    ) -> Answer<'a, FetchedState> {
-        let asking = self.fetch_state(server, room_id, at);
+        parts: mpsc::Sender<StatePart>,
+    ) -> Answer<'a, ()> {
+        let asking = self.fetch_state(server, room_id, at, parts);
         Box::pin(answered("getting state", server, asking))
     }
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use gatehouse_outbound::{OutboundAnswer, OutboundError};
+use gatehouse_outbound::{OutboundAnswer, OutboundError, OutboundStream};
 use http::{Method, header::RETRY_AFTER};
 use ruma::ServerName;
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio::task::spawn_blocking;
+use tokio::{sync::SemaphorePermit, task::spawn_blocking};
 
 use crate::{Federation, FederationError, error::ServerRefusal};
 
@@ -35,11 +35,17 @@ impl Bounds {
         idle: Duration::from_secs(30),
         max_bytes: 16 << 20,
     };
-    /// Of the state of a room (security.md T30).
-    pub(crate) const STATE: Self = Self {
+    /// Of the state of a room that comes with a join (security.md T30): it is kept until all of it is here.
+    pub(crate) const JOIN: Self = Self {
         timeout: Duration::from_mins(2),
         idle: Duration::from_secs(30),
         max_bytes: 100 << 20,
+    };
+    /// Of the state of a room that is worked on as it comes: the time is ours, too.
+    pub(crate) const STATE: Self = Self {
+        timeout: Duration::from_mins(10),
+        idle: Duration::from_secs(30),
+        max_bytes: 512 << 20,
     };
 }
 
@@ -94,11 +100,15 @@ impl<'a> SignedRequest<'a> {
 impl Federation {
     /// Asks, and waits for a place among those who ask before.
     pub(crate) async fn signed(&self, request: SignedRequest<'_>) -> Result<OutboundAnswer, FederationError> {
-        let place = self.requests().acquire();
-        let _place = tokio::time::timeout(request.bounds.timeout, place)
-            .await
-            .map_err(|_| FederationError::Unreachable(OutboundError::TimedOut))?;
+        let _place = self.place_to_ask(request.bounds).await?;
         self.signed_at_once(request).await
+    }
+
+    /// Waits for a place among those who ask, which is kept while the permit is.
+    pub(crate) async fn place_to_ask(&self, bounds: Bounds) -> Result<SemaphorePermit<'_>, FederationError> {
+        let place = tokio::time::timeout(bounds.timeout, self.requests().acquire()).await;
+        let timed_out = FederationError::Unreachable(OutboundError::TimedOut);
+        place.ok().and_then(Result::ok).ok_or(timed_out)
     }
 
     /// Asks. Whoever calls it bounds how many do at once.
@@ -106,6 +116,18 @@ impl Federation {
         &self,
         request: SignedRequest<'_>,
     ) -> Result<OutboundAnswer, FederationError> {
+        let answer = self.open_at_once(request).await?.whole().await?;
+        match answer.status {
+            200..=299 => Ok(answer),
+            _ => Err(refusal(&answer)),
+        }
+    }
+
+    /// Asks, and leaves it to the caller to read the answer and what its status means.
+    pub(crate) async fn open_at_once(
+        &self,
+        request: SignedRequest<'_>,
+    ) -> Result<OutboundStream, FederationError> {
         let outbound = self.outbound().ok_or(FederationError::Disabled)?;
         let location = self.location_of(request.server).await?;
         let authorization = self.authorization_of(
@@ -123,11 +145,7 @@ impl Federation {
         if let Some(body) = request.body {
             sent = sent.body("application/json", Bytes::from(body));
         }
-        let answer = outbound.send(sent).await?;
-        match answer.status {
-            200..=299 => Ok(answer),
-            _ => Err(refusal(&answer)),
-        }
+        Ok(outbound.open(sent).await?)
     }
 
     /// Asks, and reads the answer.

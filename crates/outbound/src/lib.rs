@@ -7,7 +7,7 @@
 //! what an answer means is for its callers.
 //!
 //! Read in this order: [`policy`] (which addresses), [`request`], [`outbound`] (sending), `resolver` and [`srv_resolver`] (from
-//! names to addresses), [`trail`], [`answer`]; then [`inspection`], for those who look for a fault on the way.
+//! names to addresses), [`trail`], [`stream`], [`answer`]; then [`inspection`], for those who look for a fault on the way.
 
 pub mod answer;
 pub mod error;
@@ -18,6 +18,7 @@ pub mod request;
 mod resolver;
 mod srv;
 pub mod srv_resolver;
+pub mod stream;
 mod tls;
 pub mod trail;
 
@@ -31,5 +32,6 @@ pub use self::{
     outbound::{Outbound, OutboundConfig},
     request::OutboundRequest,
     srv_resolver::Service,
+    stream::OutboundStream,
     trail::{Lookup, Record, SrvAnswer, Trail},
 };

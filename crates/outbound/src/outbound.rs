@@ -2,13 +2,13 @@
 
 use std::{error::Error, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
 use http::Method;
 use reqwest::{Client, ClientBuilder, Response, redirect};
+use tokio::time::Instant;
 use url::{Host, Url};
 
 use crate::{
-    OutboundAnswer, OutboundError, OutboundRequest, OutboundSetupError, Service,
+    OutboundAnswer, OutboundError, OutboundRequest, OutboundSetupError, OutboundStream, Service,
     policy::{PRIVATE_RANGES, Policy},
     resolver::{Forbidden, Guarded},
     srv_resolver::{Finder, ServiceResolver},
@@ -113,18 +113,26 @@ impl Outbound {
 
     /// Sends a request and reads the whole answer.
     pub async fn send(&self, request: OutboundRequest) -> Result<OutboundAnswer, OutboundError> {
-        tokio::time::timeout(request.timeout, self.send_and_follow(request))
+        self.open(request).await?.whole().await
+    }
+
+    /// Sends a request, and lets the caller read the answer's body as it comes. All bounds hold until its end.
+    pub async fn open(&self, request: OutboundRequest) -> Result<OutboundStream, OutboundError> {
+        let deadline = Instant::now() + request.timeout;
+        let (idle, max_bytes) = (request.idle, request.max_bytes);
+        let response = tokio::time::timeout_at(deadline, self.send_and_follow(request))
             .await
-            .unwrap_or(Err(OutboundError::TimedOut))
+            .unwrap_or(Err(OutboundError::TimedOut))?;
+        OutboundStream::new(response, deadline, idle, max_bytes)
     }
 
     /// Each place that the request is sent on to is held to the same rules.
-    async fn send_and_follow(&self, mut request: OutboundRequest) -> Result<OutboundAnswer, OutboundError> {
+    async fn send_and_follow(&self, mut request: OutboundRequest) -> Result<Response, OutboundError> {
         let mut url = Url::parse(&request.url).map_err(|_| OutboundError::InvalidUrl)?;
         loop {
             let response = self.send_once(&mut request, url.clone()).await?;
             if !response.status().is_redirection() {
-                return answer(response, request.max_bytes, request.idle).await;
+                return Ok(response);
             }
             if request.redirects == 0 || request.method != Method::GET {
                 return Err(OutboundError::Redirected);
@@ -230,42 +238,8 @@ fn place(response: &Response, from: &Url) -> Option<Url> {
     from.join(location).ok()
 }
 
-async fn answer(
-    mut response: Response,
-    max_bytes: usize,
-    idle: Option<Duration>,
-) -> Result<OutboundAnswer, OutboundError> {
-    let status = response.status().as_u16();
-    let headers = std::mem::take(response.headers_mut());
-    let content_type = headers
-        .get(http::header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .map(ToOwned::to_owned);
-    let too_large = |length: u64| length > u64::try_from(max_bytes).unwrap_or(u64::MAX);
-    if response.content_length().is_some_and(too_large) {
-        return Err(OutboundError::TooLarge);
-    }
-    let mut body = BytesMut::new();
-    while let Some(chunk) = within(idle, next(&mut response)).await? {
-        if body.len() + chunk.len() > max_bytes {
-            return Err(OutboundError::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(OutboundAnswer {
-        status,
-        content_type,
-        headers,
-        body: body.freeze(),
-    })
-}
-
-async fn next(response: &mut Response) -> Result<Option<Bytes>, OutboundError> {
-    response.chunk().await.map_err(|error| reason(&error))
-}
-
 /// Something that is to happen within a time, if one is given.
-async fn within<T>(
+pub(crate) async fn within<T>(
     time: Option<Duration>,
     happening: impl Future<Output = Result<T, OutboundError>>,
 ) -> Result<T, OutboundError> {
@@ -278,7 +252,7 @@ async fn within<T>(
 }
 
 /// What the library's error comes down to.
-fn reason(error: &reqwest::Error) -> OutboundError {
+pub(crate) fn reason(error: &reqwest::Error) -> OutboundError {
     if error.is_timeout() {
         return OutboundError::TimedOut;
     }

@@ -20,8 +20,8 @@ impl Weighter<OwnedEventId, Arc<Event>> for ByBytes {
     }
 }
 
-/// Events by id. An entry never goes stale but by redaction, which replaces it; that of another node does not, so this
-/// is only for readers of what a redaction leaves.
+/// Events by id. An entry never goes stale but by redaction, which replaces it, and where an event is rejected after
+/// all, which takes it out. A redaction of another node does not, so this is only for readers of what a redaction leaves.
 pub(crate) struct EventCache {
     events: Cache<OwnedEventId, Arc<Event>, ByBytes>,
 }
@@ -36,6 +36,16 @@ impl EventCache {
 
     pub(crate) fn get(&self, event_id: &EventId) -> Option<Arc<Event>> {
         self.events.get(event_id)
+    }
+
+    /// Forgets an event that does not count any more.
+    pub(crate) fn remove(&self, event_id: &EventId) {
+        self.events.remove(event_id);
+    }
+
+    /// Forgets all.
+    pub(crate) fn clear(&self) {
+        self.events.clear();
     }
 
     pub(crate) fn insert(&self, event: &Arc<Event>) {

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     Rooms, StoredEvent,
-    tables::{HEADS, MEMBERSHIP_CHANGES, MEMBERSHIPS, MemberCounts, STATE_CHANGES, TIMELINE},
+    tables::{FILLED, HEADS, MEMBERSHIP_CHANGES, MEMBERSHIPS, MemberCounts, STATE_CHANGES, TIMELINE},
 };
 
 /// Rows read at once.
@@ -133,6 +133,13 @@ impl Rooms {
             }
         }
         Ok(changes)
+    }
+
+    /// Where the room, which had been joined without its members, became whole. Who has read it before has read less than
+    /// all of its state, of which no change tells.
+    pub async fn filled_at(&self, room_id: &RoomId) -> Result<Option<Position>, StoreError> {
+        let filled = self.store.get(&FILLED, &(room_id.to_owned(),)).await?;
+        Ok(filled.map(|(position,)| position))
     }
 
     /// How many users have which membership, as of the last commit that can be seen.

@@ -5,7 +5,9 @@
 //! to D03). Events that none of the server's users may see are handed out redacted (D04): the graph needs them.
 
 mod event;
+mod heroes;
 mod history;
+mod outgoing_state;
 mod sight;
 mod state;
 mod timestamp;
@@ -13,6 +15,9 @@ mod timestamp;
 use std::sync::Arc;
 
 use ruma::{RoomId, ServerName};
+
+pub(crate) use self::outgoing_state::ChainPart;
+pub use self::outgoing_state::{OutgoingPart, OutgoingState};
 
 use crate::{RoomHead, Rooms, peer_error::PeerError};
 
@@ -28,6 +33,20 @@ impl Rooms {
             // Who is not in the room is told the same whether it exists or not.
             Ok(_) | Err(PeerError::NoSuchRoom | PeerError::NotInRoom) => Err(PeerError::NotInRoom),
             Err(error) => Err(error),
+        }
+    }
+
+    /// As [`Self::room_of_member`], for what only one who knows all members can say.
+    pub(crate) async fn whole_room_of_member(
+        &self,
+        origin: &ServerName,
+        room_id: &RoomId,
+    ) -> Result<Arc<RoomHead>, PeerError> {
+        let head = self.room_of_member(origin, room_id).await?;
+        if head.is_whole() {
+            Ok(head)
+        } else {
+            Err(PeerError::MembersMissing)
         }
     }
 }

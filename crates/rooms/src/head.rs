@@ -1,6 +1,9 @@
 //! A room as it stands at its last event: what appends build on and what most reads need.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use gatehouse_events::{Event, RoomVersion};
 use ruma::{
@@ -40,6 +43,19 @@ pub struct RoomHead {
     pub(crate) hot: HashMap<&'static str, Arc<Event>>,
     /// The power levels in force, parsed once for each time they change.
     pub(crate) power_levels: Arc<PowerLevels>,
+    /// Not all members are known: those in the head are the ones that are.
+    pub(crate) partial: Option<Arc<Partial>>,
+    /// See [`HeadRow::fills`].
+    pub(crate) fills: u64,
+}
+
+/// What is known of a room whose members are still being fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Partial {
+    /// The join with which we came in.
+    pub(crate) join: OwnedEventId,
+    /// Other servers that were in the room then.
+    pub(crate) servers: HashSet<OwnedServerName>,
 }
 
 /// A user's membership.
@@ -76,6 +92,8 @@ impl RoomHead {
             state: imbl::OrdMap::new(),
             hot: HashMap::new(),
             power_levels: Arc::new(PowerLevels::before_creation()),
+            partial: None,
+            fills: 0,
         }
     }
 
@@ -86,6 +104,7 @@ impl RoomHead {
             depth: self.depth,
             extremities: self.extremities.clone(),
             counts: self.counts,
+            fills: self.fills,
         }
     }
 
@@ -145,9 +164,33 @@ impl RoomHead {
         content.get(field)?.as_str().map(str::to_owned)
     }
 
-    /// Whether any user of this server is joined.
+    /// Whether any user of this server is joined; while members are missing, whether one was when we came in.
     pub fn has_server(&self, server: &ServerName) -> bool {
-        self.servers.contains_key(server)
+        let was_here = |partial: &Arc<Partial>| partial.servers.contains(server);
+        self.servers.contains_key(server) || self.partial.as_ref().is_some_and(was_here)
+    }
+
+    /// The servers in the room, those that were when we came in included while members are missing.
+    pub fn all_servers(&self) -> impl Iterator<Item = &OwnedServerName> {
+        let before = self.partial.iter().flat_map(|partial| &partial.servers);
+        let unknown = before.filter(|server| !self.servers.contains_key(*server));
+        self.servers.keys().chain(unknown)
+    }
+
+    /// The same, those with the most users first: they are the likeliest to answer.
+    pub(crate) fn servers_by_members(&self) -> Vec<OwnedServerName> {
+        let joined = |server| self.servers.get(server).copied().unwrap_or_default();
+        let mut servers: Vec<_> = self
+            .all_servers()
+            .map(|server| (joined(server), server))
+            .collect();
+        servers.sort_by(|(joined_a, a), (joined_b, b)| joined_b.cmp(joined_a).then_with(|| a.cmp(b)));
+        servers.into_iter().map(|(_, server)| server.clone()).collect()
+    }
+
+    /// Whether all members are known.
+    pub fn is_whole(&self) -> bool {
+        self.partial.is_none()
     }
 
     /// The state, members included.

@@ -5,6 +5,7 @@ pub mod context;
 pub mod create;
 mod erasure;
 mod event_cache;
+mod filling;
 pub mod filter;
 mod followed;
 mod for_servers;
@@ -41,6 +42,7 @@ mod room_state;
 mod room_transaction;
 mod room_view;
 mod rooms;
+mod rooms_being_filled;
 pub mod send;
 mod server_acl;
 mod state_reads;
@@ -61,6 +63,7 @@ mod write_tests;
 pub use self::{
     config::{CACHED_ROOMS, Config, EVENT_CACHE_BYTES},
     followed::{CurrentMembership, StateChange},
+    for_servers::{OutgoingPart, OutgoingState},
     head::{Member, RoomHead},
     identity_servers::{IdentityServerError, IdentityServers, NoIdentityServers},
     membership::{

@@ -13,9 +13,9 @@ use ruma::{OwnedEventId, RoomId};
 
 use crate::{
     Rooms,
-    head::{HOT, RoomHead},
+    head::{HOT, Partial, RoomHead},
     stored::StoredEvent,
-    tables::{CURRENT_STATE, EVENT_INDEX, HEADS, HeadRow, ROOMS, TIMELINE},
+    tables::{CURRENT_STATE, EVENT_INDEX, HEADS, HeadRow, PARTIAL, PARTIAL_SERVERS, ROOMS, TIMELINE},
     turns::{RoomSlot, Shown},
 };
 
@@ -87,6 +87,9 @@ impl Rooms {
             let before = self.store.get(&HEADS, &key).await?;
             let mut head = RoomHead::empty(room_id.to_owned(), version);
             self.load_state(&mut head).await?;
+            if before.as_ref().is_some_and(|row| row.fills > 0) {
+                head.partial = self.load_partial(room_id).await?.map(Arc::new);
+            }
             let after = self.store.get(&HEADS, &key).await?;
             let (Some(row), true) = (after, before.is_some()) else {
                 return Ok(None);
@@ -101,6 +104,19 @@ impl Rooms {
         Err(StoreError::Unavailable(
             "the room changes too fast to be read; try again".to_owned(),
         ))
+    }
+
+    /// What is known of a room whose members are being fetched; `None`: it is whole.
+    async fn load_partial(&self, room_id: &RoomId) -> Result<Option<Partial>, StoreError> {
+        let key = (room_id.to_owned(),);
+        let Some(row) = self.store.get(&PARTIAL, &key).await? else {
+            return Ok(None);
+        };
+        let servers = self.store.get(&PARTIAL_SERVERS, &key).await?.unwrap_or_default();
+        Ok(Some(Partial {
+            join: row.join,
+            servers: servers.0.into_iter().collect(),
+        }))
     }
 
     /// Members and other state.
@@ -131,6 +147,7 @@ impl Rooms {
         head.depth = row.depth;
         head.sequence = row.sequence;
         head.counts = row.counts;
+        head.fills = row.fills;
         let wanted: Vec<_> = HOT
             .iter()
             .filter_map(|name| Some((*name, head.state_event_id(name, "")?.clone())))

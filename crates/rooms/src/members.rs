@@ -62,6 +62,7 @@ impl Rooms {
         query: &MembersQuery,
     ) -> Result<Vec<ClientEvent>, ReadError> {
         let view = self.view(room_id, viewer.user).await?;
+        self.wait_to_read_whole(room_id).await?;
         let mut position = view.as_of.position();
         if let Some(at) = query.at.map(Token::position).filter(|at| *at < position) {
             let sight = Sight {
@@ -91,6 +92,7 @@ impl Rooms {
         if timeline.standing() != Standing::Joined {
             return Err(ReadError::NotInRoom);
         }
+        self.wait_to_read_whole(room_id).await?;
         let events = self.all_members_at(room_id, Position::MAX).await?;
         Ok(events
             .iter()

@@ -13,6 +13,9 @@ pub enum PeerError {
     /// There is no such room, or no user of this server is in it.
     #[error("This server is in no such room.")]
     NoSuchRoom,
+    /// We have joined the room, and do not know all of its members yet.
+    #[error("This server has just joined the room and is still fetching it. Ask another one.")]
+    MembersMissing,
     /// There is no such event in this room, or the other server may not see it.
     #[error("This room has no such event.")]
     NoSuchEvent,
@@ -60,6 +63,7 @@ impl From<WriteError> for PeerError {
             WriteError::Refused(refusal) => Self::Refused(refusal),
             WriteError::NoSuchRoom => Self::NoSuchRoom,
             WriteError::NoSuchEvent => Self::NoSuchEvent,
+            WriteError::MembersMissing => Self::MembersMissing,
             WriteError::InviteBlocked(user) => Self::InviteBlocked(user),
             WriteError::UnableToGrantJoin => Self::UnableToGrantJoin,
             WriteError::UnsupportedByVersion(_) => Self::Refused(Refusal::KnockNotAllowed),

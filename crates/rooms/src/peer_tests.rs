@@ -6,5 +6,6 @@ mod hostile;
 mod inviting;
 mod joining;
 mod knocking;
+mod partial;
 mod reading;
 mod town;

@@ -33,6 +33,9 @@ pub enum ReadError {
     /// Further pages were asked for with other parameters.
     #[error("`suggested_only` and `max_depth` must stay as they were on the first page.")]
     ChangedWhilePaging,
+    /// Not all members of the room are known here yet.
+    #[error("The members of this room are still being fetched from other servers. Try again in a while.")]
+    MembersMissing,
     /// The store could not.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -5,22 +5,23 @@
 //! takes in a whole room, [`backfill`] and [`history`] what was before it, and [`outliers`] what is kept only for others.
 
 pub(crate) mod accept;
-mod adopt;
+pub(crate) mod adopt;
 mod backfill;
 mod check;
 mod history;
-mod judge;
+pub(crate) mod judge;
+mod learning;
 mod missing;
 mod missing_auth;
 mod missing_state;
 mod order;
-mod outliers;
+pub(crate) mod outliers;
 mod place;
 mod redactions;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
-use gatehouse_events::{Pdu, RoomVersion};
+use gatehouse_events::{Event, Pdu, RoomVersion};
 use gatehouse_store::{Batch, StoreError};
 use ruma::{OwnedEventId, OwnedServerName, RoomId, ServerName, events::TimelineEventType};
 use serde_json::value::RawValue;
@@ -73,6 +74,8 @@ pub(crate) struct Before {
     pub(crate) delta: Delta,
     /// `None`: the event stands on the line.
     pub(crate) row: Option<crate::tables::StateBeforeRow>,
+    /// Members that were not known, and are what the event's own auth events say.
+    pub(crate) learned: Vec<Arc<Event>>,
 }
 
 impl Rooms {

@@ -9,6 +9,7 @@ use ruma::{
 };
 use serde_json::value::RawValue;
 use thiserror::Error;
+use tokio::sync::mpsc;
 
 mod no_federation;
 
@@ -87,13 +88,13 @@ pub struct SentJoin {
     pub state: Vec<RawPdu>,
     /// The auth chain of the join and of the state.
     pub auth_chain: Vec<RawPdu>,
-    /// Members are missing from the state, which we do not ask for.
+    /// Members are missing from the state.
     pub members_omitted: bool,
     /// The servers in the room before the join.
     pub servers_in_room: Vec<OwnedServerName>,
 }
 
-/// The state before an event (`GET /state`).
+/// The state before an event, as it is answered to `GET /state`.
 #[derive(Debug, Clone, Default)]
 pub struct FetchedState {
     /// The state.
@@ -101,6 +102,28 @@ pub struct FetchedState {
     /// Its auth chain.
     pub auth_chain: Vec<RawPdu>,
 }
+
+/// How much of a room's state is asked for with a join.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantedState {
+    /// All of it.
+    Whole,
+    /// What there is besides members (`omit_members=true`). A server that does not know of this sends all.
+    WithoutMembers,
+}
+
+/// A stretch of the state before an event, or of the auth chain of that state (`GET /state`): at most
+/// [`MAX_STATE_PART`] events.
+#[derive(Debug, Clone)]
+pub enum StatePart {
+    /// Of the state.
+    State(Vec<RawPdu>),
+    /// Of its auth chain.
+    AuthChain(Vec<RawPdu>),
+}
+
+/// Events in one [`StatePart`] at most.
+pub const MAX_STATE_PART: usize = 1_000;
 
 /// The ids of the state before an event (`GET /state_ids`).
 #[derive(Debug, Clone, Default)]
@@ -184,6 +207,7 @@ pub trait RemoteServers: ServerKeys {
         room_id: &'a RoomId,
         event_id: &'a EventId,
         pdu: &'a str,
+        wanted: WantedState,
     ) -> Answer<'a, SentJoin>;
 
     /// Knocks (`send_knock`). The answer is what the user is shown of the room.
@@ -220,13 +244,16 @@ pub trait RemoteServers: ServerKeys {
     /// Gets events.
     fn fetch<'a>(&'a self, server: &'a ServerName, fetch: Fetch<'a>) -> Answer<'a, Vec<RawPdu>>;
 
-    /// The state before an event, and its auth chain (`state`).
+    /// The state before an event, and its auth chain (`state`). It is handed over in parts as it comes; the other server
+    /// waits while nobody takes them. Only with `Ok` has all of it been handed over. Whoever takes no more drops the
+    /// receiver.
     fn state<'a>(
         &'a self,
         server: &'a ServerName,
         room_id: &'a RoomId,
         at: &'a EventId,
-    ) -> Answer<'a, FetchedState>;
+        parts: mpsc::Sender<StatePart>,
+    ) -> Answer<'a, ()>;
 
     /// The same as ids (`state_ids`).
     fn state_ids<'a>(

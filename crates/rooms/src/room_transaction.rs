@@ -3,6 +3,7 @@
 mod commit;
 mod confirm;
 mod events;
+pub(crate) mod ground;
 mod received;
 pub(crate) mod rows;
 mod template;

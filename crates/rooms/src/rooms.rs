@@ -9,7 +9,8 @@ use ruma::{OwnedServerName, ServerName, UserId};
 
 use crate::{
     config::Config, event_cache::EventCache, graph::end_states::EndStates, identity_servers::IdentityServers,
-    joins_under_way::JoinsUnderWay, remote_servers::RemoteServers, turns::Turns,
+    joins_under_way::JoinsUnderWay, remote_servers::RemoteServers, rooms_being_filled::RoomsBeingFilled,
+    turns::Turns,
 };
 
 /// Rooms and everything in them. Cheap to clone.
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) turns: Turns,
     pub(crate) joins: JoinsUnderWay,
+    pub(crate) filling: RoomsBeingFilled,
     pub(crate) events: EventCache,
     pub(crate) end_states: EndStates,
 }
@@ -60,6 +62,7 @@ impl Rooms {
                 config,
                 turns,
                 joins: JoinsUnderWay::default(),
+                filling: RoomsBeingFilled::default(),
                 events,
                 end_states: EndStates::new(),
             }),

@@ -19,6 +19,7 @@ impl Rooms {
         room_id: &RoomId,
     ) -> Result<Vec<ClientEvent>, ReadError> {
         let view = self.view(room_id, viewer.user).await?;
+        self.wait_to_read_whole(room_id).await?;
         let events = self.state_at(room_id, view.as_of.position()).await?;
         Ok(self
             .present(viewer, &view.timeline, events, Detail::State)
@@ -34,10 +35,13 @@ impl Rooms {
         state_key: &str,
     ) -> Result<ClientEvent, ReadError> {
         let view = self.view(room_id, viewer.user).await?;
-        let event = self
-            .state_event_at(room_id, kind, state_key, view.as_of.position())
-            .await?
-            .ok_or(ReadError::StateNotFound)?;
+        let at = view.as_of.position();
+        let mut event = self.state_event_at(room_id, kind, state_key, at).await?;
+        if event.is_none() && kind == "m.room.member" {
+            self.wait_to_read_whole(room_id).await?;
+            event = self.state_event_at(room_id, kind, state_key, at).await?;
+        }
+        let event = event.ok_or(ReadError::StateNotFound)?;
         let events = self
             .present(viewer, &view.timeline, vec![event], Detail::State)
             .await?;

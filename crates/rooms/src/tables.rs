@@ -3,6 +3,7 @@
 mod event_row;
 mod graph_rows;
 mod invitations;
+mod partial_rows;
 mod state_rows;
 
 use gatehouse_store::{
@@ -17,6 +18,7 @@ pub(crate) use self::{
     event_row::{EventRow, Standing},
     graph_rows::{BackwardRow, StateBase, StateBeforeRow},
     invitations::{INVITATIONS, InvitationRow},
+    partial_rows::{DOUBTS, Doubt, FILLED, PARTIAL, PARTIAL_SERVERS, PartialRow, ServersRow},
     state_rows::{CurrentStateRow, StateChangeRow, StateVersionRow},
 };
 
@@ -106,6 +108,9 @@ pub(crate) struct HeadRow {
     pub(crate) extremities: Vec<OwnedEventId>,
     /// How many users have which membership.
     pub(crate) counts: MemberCounts,
+    /// Goes up with every change of the state that [`STATE_CHANGES`] does not tell: while members are filled in that were
+    /// there before. Who knows the room with another number reads all of it anew.
+    pub(crate) fills: u64,
 }
 
 /// How many users of a room have which membership. Kept as they change, never recounted.
@@ -123,7 +128,13 @@ pub struct MemberCounts {
 
 impl Value for HeadRow {
     fn encode_value(&self, out: &mut Encoder) {
-        out.byte(1);
+        // The first form has no number of fills.
+        if self.fills == 0 {
+            out.byte(1);
+        } else {
+            out.byte(2);
+            self.fills.encode_part(out);
+        }
         let counts = self.counts;
         for number in [
             self.sequence,
@@ -141,8 +152,16 @@ impl Value for HeadRow {
     }
 
     fn decode_value(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut input = versioned(bytes)?;
+        let (mut input, fills) = match bytes.split_first() {
+            Some((2, rest)) => {
+                let mut input = Decoder::new(rest);
+                let fills = u64::decode_part(&mut input)?;
+                (input, fills)
+            }
+            _ => (versioned(bytes)?, 0),
+        };
         let mut row = Self {
+            fills,
             sequence: u64::decode_part(&mut input)?,
             depth: u64::decode_part(&mut input)?,
             counts: MemberCounts {

@@ -66,7 +66,7 @@ impl Rooms {
             return Ok(Vec::new());
         };
         let mut servers = Vec::with_capacity(head.servers.len());
-        for server in head.servers.keys() {
+        for server in head.all_servers() {
             if server != self.server_name() && self.server_is_allowed(&head, server).await? {
                 servers.push(server.clone());
             }

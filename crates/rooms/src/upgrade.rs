@@ -46,6 +46,7 @@ impl Rooms {
         additional_creators: &[OwnedUserId],
         hook: Option<Hook<'_>>,
     ) -> Result<OwnedRoomId, WriteError> {
+        self.wait_until_whole(room_id).await?;
         attempt(|| self.try_upgrade(sender, room_id, version, additional_creators, hook)).await
     }
 

@@ -65,6 +65,9 @@ pub enum WriteError {
     /// An identity server is needed.
     #[error(transparent)]
     IdentityServer(#[from] IdentityServerError),
+    /// Not all members of the room are known here yet.
+    #[error("The members of this room are still being fetched from other servers. Try again in a while.")]
+    MembersMissing,
     /// Others changed the room again and again.
     #[error("Too many people change this room at the moment. Try again.")]
     Contended,
@@ -194,7 +197,10 @@ impl WriteError {
     /// Whether trying the same again later may help.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Contended | Self::Store(_) | Self::Remote(RemoteError::Unreachable) => true,
+            Self::Contended
+            | Self::MembersMissing
+            | Self::Store(_)
+            | Self::Remote(RemoteError::Unreachable) => true,
             Self::IdentityServer(error) => matches!(
                 error,
                 IdentityServerError::Unreachable

@@ -17,6 +17,8 @@ const TRANSACTIONS_EVERY: Duration = Duration::from_mins(10);
 
 /// How often it is tried to take the deactivated out of rooms that they could not leave.
 const DEACTIVATIONS_EVERY: Duration = Duration::from_mins(10);
+/// How often it is looked for rooms whose members are missing and that nobody fills, as when another node has stopped.
+const FILLING_EVERY: Duration = Duration::from_mins(10);
 
 /// Starts the tasks.
 pub(crate) fn spawn(tasks: &mut JoinSet<()>, engines: &Engines, stop: &CancellationToken) {
@@ -38,6 +40,19 @@ pub(crate) fn spawn(tasks: &mut JoinSet<()>, engines: &Engines, stop: &Cancellat
     tasks.spawn(async move {
         while wait(TRANSACTIONS_EVERY, &stopped).await {
             while let Ok(true) = inbox.forget_old().await {}
+        }
+    });
+    let (rooms, stopped) = (engines.rooms.clone(), stop.clone());
+    tasks.spawn(async move {
+        loop {
+            match rooms.resume_filling().await {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(count, "rooms are being filled whose members are missing"),
+                Err(error) => tracing::warn!(%error, "cannot go on filling rooms whose members are missing"),
+            }
+            if !wait(FILLING_EVERY, &stopped).await {
+                return;
+            }
         }
     });
     let (rooms, stopped) = (engines.rooms.clone(), stop.clone());

@@ -121,9 +121,9 @@ impl Reading<'_> {
         } else {
             versions.view(self.since)
         };
-        if extent == Extent::FullState
-            && let View::Joined { state, .. } = &mut view
+        if let View::Joined { state, .. } = &mut view
             && *state != StateWanted::Full
+            && (extent == Extent::FullState || self.was_filled(&membership.room_id).await?)
         {
             *state = StateWanted::Again;
         }
@@ -136,6 +136,12 @@ impl Reading<'_> {
             view,
             membership: membership.clone(),
         }))
+    }
+
+    /// Whether members of the room came after `since` that had been missing.
+    async fn was_filled(&self, room: &RoomId) -> Result<bool, SyncError> {
+        let filled = self.sync.rooms().filled_at(room).await?;
+        Ok(filled.is_some_and(|filled| filled > self.after() && filled <= self.now))
     }
 
     /// For each room whether something happened in it after `since`.
@@ -167,6 +173,6 @@ impl Reading<'_> {
             .rooms()
             .timeline(room, span, Direction::Backward, 1)
             .await?;
-        Ok(last.scanned > 0)
+        Ok(last.scanned > 0 || self.was_filled(room).await?)
     }
 }

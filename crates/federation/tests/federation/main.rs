@@ -12,5 +12,6 @@ mod keys;
 mod notaries;
 mod questions;
 mod sending;
+mod states;
 mod town;
 mod whereabouts;

@@ -2,12 +2,13 @@
 
 use gatehouse_events::RoomVersion;
 use gatehouse_rooms::remote_servers::{
-    Fetch, OutgoingInvite, RemoteError, RemoteMembership, RemoteServers as _,
+    Fetch, OutgoingInvite, RemoteError, RemoteMembership, RemoteServers as _, WantedState,
 };
 use gatehouse_test_peers::{Received, Reply};
 use http::header::AUTHORIZATION;
 use ruma::{event_id, room_id, user_id};
 use serde_json::json;
+use tokio::sync::mpsc;
 
 use crate::house::{House, key, signed};
 
@@ -72,12 +73,25 @@ async fn joins_fall_back_to_the_old_operation_where_the_new_one_is_not_known() {
         .await;
     let joined = house
         .federation
-        .send_join(&server, room_id!("!a:x"), event_id!("$e"), r#"{"depth":1}"#)
+        .send_join(
+            &server,
+            room_id!("!a:x"),
+            event_id!("$e"),
+            r#"{"depth":1}"#,
+            WantedState::WithoutMembers,
+        )
         .await
         .unwrap();
     assert_eq!((joined.state.len(), joined.servers_in_room.len()), (1, 1));
     let received = peer.received();
-    assert_eq!(received.len(), 2);
+    // The old operation knows nothing of members that are left out.
+    assert_eq!(
+        received.iter().map(|it| it.uri.as_str()).collect::<Vec<_>>(),
+        [
+            "/_matrix/federation/v2/send_join/%21a%3Ax/%24e?omit_members=true",
+            "/_matrix/federation/v1/send_join/%21a%3Ax/%24e",
+        ]
+    );
     assert!(received.iter().all(|it| is_signed_by_us(it, server.as_str())));
 }
 
@@ -179,7 +193,12 @@ async fn events_are_asked_for_as_the_specification_says() {
     ] {
         house.federation.fetch(&server, fetch).await.unwrap();
     }
-    house.federation.state(&server, room_id, event_id).await.unwrap();
+    let (parts, _taken) = mpsc::channel(2);
+    house
+        .federation
+        .state(&server, room_id, event_id, parts)
+        .await
+        .unwrap();
     house
         .federation
         .state_ids(&server, room_id, event_id)

@@ -9,6 +9,7 @@ use gatehouse_rooms::{
     NoIdentityServers, Rooms, Sent,
     create::{CreateRoom, Preset},
     membership::invite::Directness,
+    remote_servers::WantedState,
     send::Message,
 };
 use gatehouse_test_peers::{Peer, Received, Reply};
@@ -150,13 +151,14 @@ impl Town {
         };
         let built = builder.build(room_id, &user, new, parents, NOW_MS).unwrap();
         let pdu = RawValue::from_string(built.pdu).unwrap();
+        let sent = Sent {
+            origin: server,
+            room_id,
+            event_id: &built.event.event_id,
+            pdu: &pdu,
+        };
         self.rooms
-            .send_join(Sent {
-                origin: server,
-                room_id,
-                event_id: &built.event.event_id,
-                pdu: &pdu,
-            })
+            .send_join(sent, WantedState::WithoutMembers)
             .await
             .unwrap();
         user

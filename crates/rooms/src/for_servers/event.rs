@@ -1,8 +1,12 @@
 //! One event (`GET /event/{eventId}`), and what authorises it (`GET /event_auth/{roomId}/{eventId}`).
 
-use ruma::{EventId, OwnedEventId, RoomId, ServerName};
+use gatehouse_events::auth_events_of;
+use ruma::{EventId, RoomId, ServerName};
 
-use super::sight::ServerSight;
+use super::{
+    outgoing_state::{ChainPart, OutgoingState},
+    sight::ServerSight,
+};
 use crate::{
     Rooms,
     graph::loaded::Placed,
@@ -36,21 +40,11 @@ impl Rooms {
         origin: &ServerName,
         room_id: &RoomId,
         event_id: &EventId,
-    ) -> Result<Vec<RawPdu>, PeerError> {
-        self.room_of_member(origin, room_id).await?;
-        self.placed_for_server(room_id, event_id).await?;
-        let chain = self.auth_chain_ids(room_id, &[event_id.to_owned()]).await?;
-        Ok(self.raw_pdus(room_id, &chain).await?)
-    }
-
-    /// The auth chain of events of the room, without those themselves but where one authorises another.
-    pub(crate) async fn auth_chain_ids(
-        &self,
-        room_id: &RoomId,
-        of: &[OwnedEventId],
-    ) -> Result<Vec<OwnedEventId>, PeerError> {
-        let chain = self.auth_chain(room_id, of).await?;
-        Ok(chain.into_iter().map(|event| event.event_id.clone()).collect())
+    ) -> Result<OutgoingState, PeerError> {
+        let head = self.room_of_member(origin, room_id).await?;
+        let placed = self.placed_for_server(room_id, event_id).await?;
+        let cited = auth_events_of(&placed.row.pdu, head.version).map_err(|_| PeerError::NoSuchEvent)?;
+        self.outgoing_state(&head, Vec::new(), &cited, ChainPart::Whole)
     }
 
     /// An event of this room that was not rejected; one of another room does not exist (security.md D02).

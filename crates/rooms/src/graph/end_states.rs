@@ -36,7 +36,8 @@ pub(crate) struct EndState {
     pub(crate) values: Delta,
 }
 
-type Key = (OwnedRoomId, OwnedEventId);
+/// Room, event, and how often the room's members were filled in: after that it is known better.
+type Key = (OwnedRoomId, OwnedEventId, u64);
 
 #[derive(Clone)]
 struct ByKeys;
@@ -57,8 +58,8 @@ impl EndStates {
     }
 
     /// Keeps what the state is just after an event that the store has.
-    pub(crate) fn keep(&self, room_id: &RoomId, event_id: &OwnedEventId, state: Arc<EndState>) {
-        self.0.insert((room_id.to_owned(), event_id.clone()), state);
+    pub(crate) fn keep(&self, room_id: &RoomId, event_id: &OwnedEventId, fills: u64, state: Arc<EndState>) {
+        self.0.insert((room_id.to_owned(), event_id.clone(), fills), state);
     }
 
     /// Forgets all of them: what the state was just after some event is known better now, or otherwise.
@@ -66,8 +67,8 @@ impl EndStates {
         self.0.clear();
     }
 
-    fn get(&self, room_id: &RoomId, event_id: &OwnedEventId) -> Option<Arc<EndState>> {
-        self.0.get(&(room_id.to_owned(), event_id.clone()))
+    fn get(&self, head: &RoomHead, event_id: &OwnedEventId) -> Option<Arc<EndState>> {
+        self.0.get(&(head.room_id.clone(), event_id.clone(), head.fills))
     }
 }
 
@@ -83,7 +84,7 @@ impl Rooms {
         let newest = self.newest_change(room_id).await?;
         let known: Vec<_> = events
             .iter()
-            .map(|placed| self.shared.end_states.get(room_id, &placed.row.event_id))
+            .map(|placed| self.shared.end_states.get(head, &placed.row.event_id))
             .collect();
         let oldest = known.iter().flatten().map(|state| state.through).min();
         let changes = match oldest {
@@ -106,7 +107,8 @@ impl Rooms {
             };
             if let Some(state) = &state {
                 let event_id = &placed.row.event_id;
-                self.shared.end_states.keep(room_id, event_id, Arc::clone(state));
+                let end_states = &self.shared.end_states;
+                end_states.keep(room_id, event_id, head.fills, Arc::clone(state));
             }
             deltas.push(state.map(|state| {
                 let mut delta = state.values.clone();

@@ -161,9 +161,4 @@ impl LoadedEvents {
         }
         Ok(())
     }
-
-    /// All that was found.
-    pub(crate) fn into_events(self) -> impl Iterator<Item = Arc<Event>> {
-        self.events.into_values()
-    }
 }

@@ -1,12 +1,9 @@
 //! What others ask of the graph.
 
-use std::sync::Arc;
-
-use gatehouse_events::Event;
 use gatehouse_store::StoreError;
-use ruma::{EventId, OwnedEventId, OwnedUserId, RoomId};
+use ruma::{EventId, OwnedUserId, RoomId};
 
-use super::{delta::Delta, loaded::LoadedEvents, resolution_error::ResolutionError};
+use super::{delta::Delta, loaded::LoadedEvents};
 use crate::{
     RoomHead, RoomState, Rooms,
     head::{Member, membership_in},
@@ -67,31 +64,5 @@ impl Rooms {
             }
         }
         Ok(state)
-    }
-
-    /// The events in the auth chains of these events of the room, in no order; those themselves only where one is in the
-    /// chain of another.
-    pub(crate) async fn auth_chain(
-        &self,
-        room_id: &RoomId,
-        of: &[OwnedEventId],
-    ) -> Result<Vec<Arc<Event>>, StoreError> {
-        let mut loaded = LoadedEvents::default();
-        loaded.load_chains(self, of).await.map_err(|error| match error {
-            ResolutionError::Store(error) => error,
-            other => StoreError::Unavailable(other.to_string()),
-        })?;
-        let mut cited = std::collections::HashSet::new();
-        let events: Vec<_> = loaded
-            .into_events()
-            .filter(|event| event.room_id == *room_id)
-            .collect();
-        for event in &events {
-            cited.extend(event.auth_events.iter().cloned());
-        }
-        Ok(events
-            .into_iter()
-            .filter(|event| cited.contains(&event.event_id))
-            .collect())
     }
 }

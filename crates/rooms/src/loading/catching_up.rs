@@ -29,6 +29,11 @@ impl Rooms {
             let Some(row) = self.store.get(&HEADS, &key).await? else {
                 return Ok(None);
             };
+            // The changes do not tell what was filled in, nor which events were rejected after all.
+            if row.fills != known.head.fills {
+                self.shared.events.clear();
+                return Ok(None);
+            }
             // A store that knows less than this node has lost something.
             if row.sequence < known.head.sequence {
                 return Ok(None);

@@ -77,6 +77,7 @@ impl Rooms {
         mxid: &UserId,
         signed: &SignedBlock,
     ) -> Result<(), WriteError> {
+        self.wait_until_whole(room_id).await?;
         let checked = self.check_signed(room_id, mxid, signed).await?;
         let accepted = attempt(|| async {
             let mut transaction = self.begin_existing(room_id).await?;

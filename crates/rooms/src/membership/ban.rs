@@ -20,6 +20,7 @@ impl Rooms {
         room_id: &RoomId,
         request: &MembershipRequest,
     ) -> Result<OwnedEventId, WriteError> {
+        self.wait_until_whole(room_id).await?;
         attempt(|| self.try_ban(sender, target, room_id, request)).await
     }
 
@@ -31,6 +32,7 @@ impl Rooms {
         room_id: &RoomId,
         request: &MembershipRequest,
     ) -> Result<OwnedEventId, WriteError> {
+        self.wait_until_whole(room_id).await?;
         attempt(|| self.try_unban(sender, target, room_id, request)).await
     }
 

@@ -58,6 +58,20 @@ impl Rooms {
         }
     }
 
+    /// As [`Self::room_for`], for what only one who knows all members can say.
+    pub(crate) async fn whole_room_for(
+        &self,
+        origin: &ServerName,
+        room_id: &RoomId,
+    ) -> Result<Arc<RoomHead>, PeerError> {
+        let head = self.room_for(origin, room_id).await?;
+        if head.is_whole() {
+            Ok(head)
+        } else {
+            Err(PeerError::MembersMissing)
+        }
+    }
+
     /// Reads what a server sends as one of its users' own membership of this kind. Nothing is stored or signed.
     fn own_membership(
         sent: Sent<'_>,

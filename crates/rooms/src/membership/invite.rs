@@ -49,6 +49,7 @@ impl Rooms {
         request: &MembershipRequest,
         directness: Directness,
     ) -> Result<OwnedEventId, WriteError> {
+        self.wait_until_whole(room_id).await?;
         if self.is_local(target) {
             return attempt(|| self.try_invite(sender, target, room_id, request, directness)).await;
         }

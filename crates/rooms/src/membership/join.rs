@@ -47,6 +47,9 @@ impl Rooms {
         let Residence::Here(head) = self.residence(room_id).await? else {
             return self.join_over_servers(user, room_id, join).await;
         };
+        if !head.is_joined(user) {
+            self.wait_until_whole(room_id).await?;
+        }
         match attempt(|| self.try_join(user, room_id, join)).await {
             // Somebody on another server may be able to let the user in.
             Err(WriteError::UnableToGrantJoin) if head.servers.len() > 1 => {

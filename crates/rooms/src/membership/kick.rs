@@ -18,6 +18,7 @@ impl Rooms {
         room_id: &RoomId,
         request: &MembershipRequest,
     ) -> Result<OwnedEventId, WriteError> {
+        self.wait_until_whole(room_id).await?;
         attempt(|| self.try_kick(sender, target, room_id, request)).await
     }
 

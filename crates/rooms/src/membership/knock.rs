@@ -19,7 +19,10 @@ impl Rooms {
         via: &[OwnedServerName],
     ) -> Result<(), WriteError> {
         let knocked = match self.residence(room_id).await? {
-            Residence::Here(_) => attempt(|| self.try_knock(user, room_id, request)).await,
+            Residence::Here(_) => {
+                self.wait_until_whole(room_id).await?;
+                attempt(|| self.try_knock(user, room_id, request)).await
+            }
             Residence::Elsewhere(_) => self.knock_over_servers(user, room_id, request, via).await,
         };
         knocked.map(|_| ())

@@ -22,6 +22,10 @@ impl Rooms {
         {
             return self.leave_from_outside(user, room_id, &outside, request).await;
         }
+        let head = self.head(room_id).await?;
+        if head.is_some_and(|head| !head.is_joined(user)) {
+            self.wait_until_whole(room_id).await?;
+        }
         attempt(|| self.try_leave(user, room_id, request)).await
     }
 

@@ -5,7 +5,7 @@ mod retraction;
 
 use std::{collections::HashMap, sync::Arc};
 
-use gatehouse_events::{Event, Pdu};
+use gatehouse_events::Event;
 use gatehouse_store::{Batch, Direction, Position, Range, StoreError, Topic};
 use ruma::{
     OwnedEventId, OwnedServerName, OwnedUserId, RoomId, UserId,
@@ -97,10 +97,10 @@ impl Rooms {
     pub(crate) async fn shown_with_invites(
         &self,
         room_id: &RoomId,
-        state: &[Pdu],
+        state: impl Iterator<Item = &Event>,
     ) -> Result<HashMap<OwnedEventId, String>, WriteError> {
         let mut shown = HashMap::new();
-        for event in state.iter().map(|pdu| &pdu.event) {
+        for event in state {
             let is_invite = event.kind == TimelineEventType::RoomMember
                 && membership_in(event) == MembershipState::Invite;
             let target = event.state_key.as_deref().filter(|_| is_invite);

@@ -18,7 +18,7 @@ pub(crate) enum Residence {
 impl Rooms {
     /// Whether the room is as its head says: a user of this server is in it, or nobody is any more.
     pub(crate) fn is_resident(&self, head: &RoomHead) -> bool {
-        head.has_server(self.server_name()) || head.servers.is_empty()
+        head.has_server(self.server_name()) || head.all_servers().next().is_none()
     }
 
     /// Where the room is.

@@ -30,6 +30,13 @@ impl Rooms {
             content,
         };
         let own = sender == target;
+        if membership != MembershipState::Leave || !own {
+            let head = self.head(room_id).await?;
+            let is_joined = head.is_some_and(|head| head.is_joined(sender));
+            if !own || !is_joined {
+                self.wait_until_whole(room_id).await?;
+            }
+        }
         match membership {
             MembershipState::Join if own => {
                 let join = Join {

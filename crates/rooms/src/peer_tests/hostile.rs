@@ -5,7 +5,11 @@ use ruma::{OwnedEventId, OwnedRoomId, RoomId, UserId, events::room::member::Memb
 use serde_json::{Value, json};
 
 use super::town::{Town, content, name, plain, raw, user};
-use crate::{PeerError, PeerInvite, Refusal, Sent, WriteError, create::Preset, remote_servers::RawPdu};
+use crate::{
+    PeerError, PeerInvite, Refusal, Sent, WriteError,
+    create::Preset,
+    remote_servers::{RawPdu, WantedState},
+};
 
 /// An event as somebody would have it, signed by a server.
 struct Forgery<'a> {
@@ -371,7 +375,10 @@ async fn e05_e11_a_server_sends_its_own_users_memberships_and_as_the_path_says()
             event_id,
             pdu,
         };
-        town.rooms("a").send_join(sent).await.map(|_| ())
+        town.rooms("a")
+            .send_join(sent, WantedState::Whole)
+            .await
+            .map(|_| ())
     };
     let (id, pdu) = join().make(&town);
     let invalid = |refused: Result<(), PeerError>| {
@@ -456,7 +463,7 @@ async fn b05_nobody_vouches_for_whom_the_rule_does_not_let_in() {
             event_id: &event_id,
             pdu: &pdu,
         };
-        let refused = town.rooms("a").send_join(sent).await;
+        let refused = town.rooms("a").send_join(sent, WantedState::Whole).await;
         assert!(refused.is_err(), "{via}: {refused:?}");
         assert_eq!(
             town.membership("a", &room, &user("b")).await,

@@ -184,11 +184,6 @@ async fn t30_a_join_that_fails_leaves_no_half_room() {
             }),
             ..Lies::default()
         },
-        // Members are left out.
-        Lies {
-            joined: lie(|sent: &mut SentJoin| sent.members_omitted = true),
-            ..Lies::default()
-        },
         // Two create events, as of another room.
         Lies {
             joined: lie(|sent: &mut SentJoin| {

@@ -4,7 +4,7 @@ use gatehouse_store::Direction;
 use ruma::{OwnedEventId, OwnedRoomId, RoomId};
 use serde_json::{Value, json};
 
-use super::town::{Town, name, plain, user};
+use super::town::{Town, name, plain, user, whole};
 use crate::{PeerError, create::Preset, remote_servers::RawPdu};
 
 fn bodies(pdus: &[RawPdu]) -> Vec<Option<String>> {
@@ -55,16 +55,13 @@ async fn d01_d02_an_event_of_another_room_is_one_that_does_not_exist() {
         bodies(&[a.event_for_server(&b, &said).await.unwrap()]),
         [Some("for all".to_owned())]
     );
-    assert!(
-        !a.event_auth_for_server(&b, &shared, &said)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    let chain = a.event_auth_for_server(&b, &shared, &said).await.unwrap();
+    assert!(!whole(chain).await.unwrap().1.is_empty());
     let state = a.state_for_server(&b, &shared, &said).await.unwrap();
+    let (pdus, auth_chain) = whole(state).await.unwrap();
     let ids = a.state_ids_for_server(&b, &shared, &said).await.unwrap();
-    assert_eq!(state.pdus.len(), ids.state.len());
-    assert_eq!(state.auth_chain.len(), ids.auth_chain.len());
+    assert_eq!(pdus.len(), ids.state.len());
+    assert_eq!(auth_chain.len(), ids.auth_chain.len());
     assert!(
         !a.backfill_for_server(&b, &shared, &[said], 10)
             .await

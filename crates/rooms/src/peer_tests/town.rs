@@ -16,14 +16,16 @@ use ruma::{
     ServerName, UserId, events::room::member::MembershipState, serde::Base64, signatures::PublicKeyMap,
 };
 use serde_json::{Value, json, value::RawValue};
+use tokio::sync::mpsc;
 
 use crate::{
-    Config, Join, MembershipRequest, NoIdentityServers, PeerError, PeerInvite, Rooms, Sent, WriteError,
+    Config, Join, MembershipRequest, NoIdentityServers, OutgoingPart, OutgoingState, PeerError, PeerInvite,
+    Rooms, Sent, WriteError,
     create::{CreateRoom, Preset},
     receive::Received,
     remote_servers::{
-        Answer, Fetch, FetchedState, FetchedStateIds, OutgoingInvite, RawPdu, RemoteError, RemoteMembership,
-        RemoteServers, SentJoin, ServerKeys, Template,
+        Answer, Fetch, FetchedStateIds, OutgoingInvite, RawPdu, RemoteError, RemoteMembership, RemoteServers,
+        SentJoin, ServerKeys, StatePart, Template, WantedState,
     },
     send::{Message, StateUpdate},
 };
@@ -53,6 +55,7 @@ pub(super) struct Lies {
     pub(super) knocked: Lie<Vec<RawPdu>>,
     pub(super) invited: Lie<RawPdu>,
     pub(super) fetched: Lie<Vec<RawPdu>>,
+    pub(super) ids: Lie<FetchedStateIds>,
 }
 
 /// A lie.
@@ -66,6 +69,8 @@ pub(super) struct Wire {
     servers: Mutex<BTreeMap<OwnedServerName, Rooms>>,
     keys: Mutex<BTreeMap<OwnedServerName, Arc<SigningKey>>>,
     pub(super) down: Mutex<BTreeSet<OwnedServerName>>,
+    /// Questions that nobody answers.
+    pub(super) unanswered: Mutex<BTreeSet<&'static str>>,
     pub(super) lies: Mutex<Lies>,
     /// Every question that was asked: of whom, and which.
     pub(super) asked: Mutex<Vec<(OwnedServerName, &'static str)>>,
@@ -74,7 +79,7 @@ pub(super) struct Wire {
 impl Wire {
     fn ask(&self, server: &ServerName, what: &'static str) -> Result<Rooms, RemoteError> {
         self.asked.lock().push((server.to_owned(), what));
-        if self.down.lock().contains(server) {
+        if self.down.lock().contains(server) || self.unanswered.lock().contains(what) {
             return Err(RemoteError::Unreachable);
         }
         let servers = self.servers.lock();
@@ -97,7 +102,7 @@ impl Wire {
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn refused(error: PeerError) -> RemoteError {
     let (status, errcode) = match &error {
-        PeerError::NoSuchRoom | PeerError::NoSuchEvent => (404, "M_NOT_FOUND"),
+        PeerError::NoSuchRoom | PeerError::NoSuchEvent | PeerError::MembersMissing => (404, "M_NOT_FOUND"),
         PeerError::NotInRoom | PeerError::UserNotYours | PeerError::Refused(_) => (403, "M_FORBIDDEN"),
         PeerError::InviteBlocked(_) => (403, "M_INVITE_BLOCKED"),
         PeerError::IncompatibleRoomVersion(_) => (400, "M_INCOMPATIBLE_ROOM_VERSION"),
@@ -116,6 +121,18 @@ fn refused(error: PeerError) -> RemoteError {
 
 pub(super) fn raw(json: &str) -> RawPdu {
     RawValue::from_string(json.to_owned()).unwrap()
+}
+
+/// All of a state, and of its auth chain.
+pub(super) async fn whole(mut state: OutgoingState) -> Result<(Vec<RawPdu>, Vec<RawPdu>), PeerError> {
+    let (mut pdus, mut auth_chain) = (Vec::new(), Vec::new());
+    while let Some(part) = state.next().await? {
+        match part {
+            OutgoingPart::State(part) => pdus.extend(part.iter().map(|pdu| raw(pdu))),
+            OutgoingPart::AuthChain(part) => auth_chain.extend(part.iter().map(|pdu| raw(pdu))),
+        }
+    }
+    Ok((pdus, auth_chain))
 }
 
 /// One server's port to the others.
@@ -169,19 +186,21 @@ impl RemoteServers for Port {
         room_id: &'a RoomId,
         event_id: &'a EventId,
         pdu: &'a str,
+        wanted: WantedState,
     ) -> Answer<'a, SentJoin> {
         async move {
             let rooms = self.wire.ask(server, "send_join")?;
             let pdu = raw(pdu);
             let answer = rooms
-                .send_join(self.sent(room_id, event_id, &pdu))
+                .send_join(self.sent(room_id, event_id, &pdu), wanted)
                 .await
                 .map_err(refused)?;
+            let (state, auth_chain) = whole(answer.state).await.map_err(refused)?;
             let sent = SentJoin {
-                event: Some(answer.event),
-                state: answer.state,
-                auth_chain: answer.auth_chain,
-                members_omitted: false,
+                event: Some(raw(&answer.event)),
+                state,
+                auth_chain,
+                members_omitted: answer.members_omitted,
                 servers_in_room: answer.servers_in_room,
             };
             Ok(self.wire.tell(|lies| lies.joined.clone(), sent))
@@ -272,7 +291,10 @@ impl RemoteServers for Port {
                 }
                 Fetch::EventAuth { room_id, event_id } => {
                     let rooms = self.wire.ask(server, "event_auth")?;
-                    rooms.event_auth_for_server(me, room_id, event_id).await
+                    match rooms.event_auth_for_server(me, room_id, event_id).await {
+                        Ok(chain) => whole(chain).await.map(|(_, chain)| chain),
+                        Err(error) => Err(error),
+                    }
                 }
                 Fetch::MissingEvents {
                     room_id,
@@ -303,13 +325,21 @@ impl RemoteServers for Port {
         server: &'a ServerName,
         room_id: &'a RoomId,
         at: &'a EventId,
-    ) -> Answer<'a, FetchedState> {
+        parts: mpsc::Sender<StatePart>,
+    ) -> Answer<'a, ()> {
         async move {
             let rooms = self.wire.ask(server, "state")?;
-            rooms
-                .state_for_server(&self.me, room_id, at)
-                .await
-                .map_err(refused)
+            let state = rooms.state_for_server(&self.me, room_id, at).await;
+            let mut state = state.map_err(refused)?;
+            while let Some(part) = state.next().await.map_err(refused)? {
+                let raws = |pdus: Vec<String>| pdus.iter().map(|pdu| raw(pdu)).collect();
+                let part = match part {
+                    OutgoingPart::State(pdus) => StatePart::State(raws(pdus)),
+                    OutgoingPart::AuthChain(pdus) => StatePart::AuthChain(raws(pdus)),
+                };
+                let _ = parts.send(part).await;
+            }
+            Ok(())
         }
         .boxed()
     }
@@ -322,10 +352,8 @@ impl RemoteServers for Port {
     ) -> Answer<'a, FetchedStateIds> {
         async move {
             let rooms = self.wire.ask(server, "state_ids")?;
-            rooms
-                .state_ids_for_server(&self.me, room_id, at)
-                .await
-                .map_err(refused)
+            let ids = rooms.state_ids_for_server(&self.me, room_id, at).await;
+            Ok(self.wire.tell(|lies| lies.ids.clone(), ids.map_err(refused)?))
         }
         .boxed()
     }
@@ -374,17 +402,26 @@ impl Town {
     }
 
     async fn build(&self, server: &str, seed: u8) {
-        let store = Store::in_memory();
+        self.open(server, Store::in_memory(), seed);
+        for username in [server, "guest", "other"] {
+            self.sign_up(server, username).await;
+        }
+    }
+
+    pub(super) async fn sign_up(&self, server: &str, username: &str) {
+        let new = NewUser {
+            username,
+            password: None,
+            is_admin: false,
+        };
+        let rooms = self.rooms(server);
+        rooms.shared.accounts.create_user(&new, None).await.unwrap();
+    }
+
+    /// Starts a server over what a store has.
+    pub(super) fn open(&self, server: &str, store: Store, seed: u8) {
         let config = gatehouse_accounts::Config::new(name(server));
         let accounts = Accounts::new(store.clone(), config, self.clock.clone());
-        for username in [server, "guest", "other"] {
-            let new = NewUser {
-                username,
-                password: None,
-                is_admin: false,
-            };
-            accounts.create_user(&new, None).await.unwrap();
-        }
         let config = Config {
             default_version: "12".parse().unwrap(),
             legacy_default_version: "11".parse().unwrap(),
@@ -433,8 +470,14 @@ impl Town {
         self.rooms("a").create(&user("a"), &request, None).await.unwrap()
     }
 
-    /// The user of a server joins over `a`.
+    /// The user of a server joins over `a`, and all members have come.
     pub(super) async fn join(&self, server: &str, room: &RoomId) -> Result<(), WriteError> {
+        self.join_partly(server, room).await?;
+        self.rooms(server).wait_until_whole(room).await
+    }
+
+    /// The same, where members may be missing.
+    pub(super) async fn join_partly(&self, server: &str, room: &RoomId) -> Result<(), WriteError> {
         self.clock.advance(Duration::from_millis(1));
         let join = Join {
             via: vec![name("a")],

@@ -170,6 +170,7 @@ impl Rooms {
             before.row.get_or_insert_with(|| StateBeforeRow::own(Vec::new()));
         }
         transaction.batch.append(judged.accepting.beside.clone());
+        self.learn_members(&mut transaction, &mut before).await?;
         let redacts = self
             .redacted_by(transaction.head(), &pdu.event, &before, &mut judged.loaded)
             .await?;
@@ -222,11 +223,12 @@ impl Rooms {
             fill_gaps(self, &mut transaction.batch, &event.room_id, &come).await?;
         }
         self.redact_received(&mut transaction, &event, redacts).await?;
+        let fills = transaction.head().fills;
         transaction.commit().await?;
         // Only now: had somebody else written meanwhile, it would be no word of theirs.
         if let Some(state) = state_after {
             let end_states = &self.shared.end_states;
-            end_states.keep(&event.room_id, &event.event_id, state);
+            end_states.keep(&event.room_id, &event.event_id, fills, state);
         }
         Ok(Received::Accepted)
     }

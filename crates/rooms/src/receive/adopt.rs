@@ -7,7 +7,7 @@ use std::{
 
 use gatehouse_events::{Event, Pdu, RoomVersion};
 use gatehouse_store::{Batch, Position};
-use ruma::{OwnedEventId, RoomId};
+use ruma::{OwnedEventId, OwnedServerName, RoomId};
 
 use super::{Accepting, Received, accept::put_gap};
 use crate::{
@@ -23,11 +23,39 @@ const FREE_AT_JOIN: u32 = 1 << 24;
 /// Rows read at once.
 const BATCH: usize = 1_000;
 
-/// A state and the events that it rests on, in which all passed the checks.
-struct Handed<'a> {
-    state: &'a [Pdu],
-    auth_chain: &'a [Pdu],
-    join: &'a Pdu,
+/// A room as it is taken in. Its events have passed the checks.
+#[derive(Debug)]
+pub(crate) struct Adopting {
+    /// The state before the join, as far as it is given.
+    pub(crate) state: Vec<Pdu>,
+    /// What authorises the state and the join, and is not part of it.
+    pub(crate) auth_chain: Vec<Pdu>,
+    /// The join.
+    pub(crate) join: Pdu,
+    /// Members are missing from the state.
+    pub(crate) missing: Option<MissingMembers>,
+    /// To be committed with it.
+    pub(crate) beside: Batch,
+}
+
+/// Members that are missing from a state, and who knows them.
+#[derive(Debug)]
+pub(crate) struct MissingMembers {
+    /// The server that let us in.
+    pub(crate) let_in_by: OwnedServerName,
+    /// All other servers in the room, that one included.
+    pub(crate) servers: Vec<OwnedServerName>,
+}
+
+/// What came of taking in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Adopted {
+    /// It is here.
+    Whole,
+    /// It is here, and its members are missing.
+    Partly,
+    /// It had been here already.
+    AlreadyHere,
 }
 
 impl Rooms {
@@ -38,64 +66,68 @@ impl Rooms {
         &self,
         room_id: &RoomId,
         version: RoomVersion,
-        state: Vec<Pdu>,
-        auth_chain: Vec<Pdu>,
-        join: Pdu,
-        beside: Batch,
-    ) -> Result<(), WriteError> {
-        let handed = Handed {
-            state: &state,
-            auth_chain: &auth_chain,
-            join: &join,
-        };
-        attempt(|| self.try_adopt(room_id, version, &handed, &beside)).await
+        adopting: &Adopting,
+    ) -> Result<Adopted, WriteError> {
+        attempt(|| self.try_adopt(room_id, version, adopting)).await
     }
 
     async fn try_adopt(
         &self,
         room_id: &RoomId,
         version: RoomVersion,
-        handed: &Handed<'_>,
-        beside: &Batch,
-    ) -> Result<(), Attempt> {
+        adopting: &Adopting,
+    ) -> Result<Adopted, Attempt> {
         let mut transaction = self.begin_adoption(room_id, version).await?.settle().await?;
         if transaction.head().version != version {
             return Err(WriteError::from(RemoteError::BadAnswer).into());
         }
         if transaction.head().has_server(self.server_name()) {
-            // Somebody else of this server was faster: it is a room like any other now.
+            let is_whole = transaction.head().is_whole();
             drop(transaction);
-            return self.join_adopted(room_id, handed, beside).await;
+            // Without its members the given state would be one that nobody was in.
+            if adopting.missing.is_some() || !is_whole {
+                return Ok(Adopted::AlreadyHere);
+            }
+            return self.join_adopted(room_id, adopting).await;
         }
-        transaction.batch.append(beside.clone());
-        let places = self.places_of(room_id, handed).await?;
+        transaction.batch.append(adopting.beside.clone());
+        let places = self.places_of(room_id, adopting).await?;
         let first = transaction.batch.reserve_positions(FREE_AT_JOIN);
-        let shown = self.shown_with_invites(room_id, handed.state).await?;
-        let state = put_state(&mut transaction, handed, places, &shown);
-        drop_old_state(&mut transaction, &state);
-        put_join(&mut transaction, handed.join, first);
+        let events = adopting.state.iter().map(|pdu| &pdu.event);
+        let shown = self.shown_with_invites(room_id, events).await?;
+        let state = put_state(&mut transaction, adopting, places, &shown);
+        self.drop_old_state(&mut transaction, &state, adopting.missing.as_ref());
+        let adopted = if let Some(missing) = &adopting.missing {
+            let join = &adopting.join.event.event_id;
+            transaction.put_partial(join, &missing.let_in_by, &missing.servers);
+            Adopted::Partly
+        } else {
+            transaction.forget_partial();
+            Adopted::Whole
+        };
+        put_join(&mut transaction, &adopting.join, first);
         transaction.commit().await?;
-        Ok(())
+        Ok(adopted)
     }
 
-    async fn join_adopted(
-        &self,
-        room_id: &RoomId,
-        handed: &Handed<'_>,
-        beside: &Batch,
-    ) -> Result<(), Attempt> {
-        let pdus = handed.auth_chain.iter().chain(handed.state).cloned().collect();
-        let version = handed.join.version();
+    async fn join_adopted(&self, room_id: &RoomId, adopting: &Adopting) -> Result<Adopted, Attempt> {
+        let pdus = adopting
+            .auth_chain
+            .iter()
+            .chain(&adopting.state)
+            .cloned()
+            .collect();
+        let version = adopting.join.version();
         let head = self.head(room_id).await?.ok_or(WriteError::NoSuchRoom)?;
         self.keep_outliers(room_id, version, head.hot_event("m.room.create"), pdus)
             .await?;
         let accepting = Accepting {
-            state_before: Some(state_map(handed.state)),
-            beside: beside.clone(),
+            state_before: Some(state_map(&adopting.state)),
+            beside: adopting.beside.clone(),
             ..Accepting::default()
         };
-        match self.accept(room_id, handed.join.clone(), accepting).await? {
-            Received::Accepted | Received::AlreadyHere => Ok(()),
+        match self.accept(room_id, adopting.join.clone(), accepting).await? {
+            Received::Accepted | Received::AlreadyHere => Ok(Adopted::Whole),
             Received::Rejected(rule) | Received::Dropped(rule) => Err(Refusal::Rules(rule).into()),
             Received::SoftFailed => Err(Refusal::NotInvited.into()),
         }
@@ -106,9 +138,10 @@ impl Rooms {
     async fn places_of(
         &self,
         room_id: &RoomId,
-        handed: &Handed<'_>,
+        adopting: &Adopting,
     ) -> Result<HashMap<OwnedEventId, (Position, Standing)>, WriteError> {
-        let all = handed.auth_chain.iter().chain(handed.state).chain([handed.join]);
+        let state = adopting.auth_chain.iter().chain(&adopting.state);
+        let all = state.chain([&adopting.join]);
         let ids: Vec<OwnedEventId> = all.map(|pdu| pdu.event.event_id.clone()).collect();
         for ids in ids.chunks(BATCH) {
             let keys: Vec<_> = ids.iter().map(|id| (id.clone(),)).collect();
@@ -123,39 +156,46 @@ impl Rooms {
             .map(|(id, placed)| (id, (placed.position, placed.row.standing)))
             .collect())
     }
-}
 
-/// Takes out what the room's state had before and has no more.
-fn drop_old_state(transaction: &mut RoomTransaction, state: &HashSet<(String, String)>) {
-    let head = transaction.head();
-    let members = head
-        .members
-        .keys()
-        .map(|user| ("m.room.member".to_owned(), user.to_string()));
-    let mut gone: Vec<(String, String)> = head
-        .state
-        .keys()
-        .cloned()
-        .chain(members)
-        .filter(|key| !state.contains(key))
-        .collect();
-    gone.sort();
-    for key in gone {
-        let since = transaction.batch.next_position();
-        transaction.put_change(since, key, None, None);
+    /// Takes out what the room's state had before and has no more. What our own users are is known here, and is not taken
+    /// from them because another server leaves it out.
+    fn drop_old_state(
+        &self,
+        transaction: &mut RoomTransaction,
+        state: &HashSet<(String, String)>,
+        missing: Option<&MissingMembers>,
+    ) {
+        let head = transaction.head();
+        let members = head
+            .members
+            .keys()
+            .filter(|user| missing.is_none() || !self.is_local(user))
+            .map(|user| ("m.room.member".to_owned(), user.to_string()));
+        let mut gone: Vec<(String, String)> = head
+            .state
+            .keys()
+            .cloned()
+            .chain(members)
+            .filter(|key| !state.contains(key))
+            .collect();
+        gone.sort();
+        for key in gone {
+            let since = transaction.batch.next_position();
+            transaction.put_change(since, key, None, None);
+        }
     }
 }
 
 /// Keeps the events and makes the state the room's. Says which keys it has.
 fn put_state(
     transaction: &mut RoomTransaction,
-    handed: &Handed<'_>,
+    adopting: &Adopting,
     mut places: HashMap<OwnedEventId, (Position, Standing)>,
     shown: &HashMap<OwnedEventId, String>,
 ) -> HashSet<(String, String)> {
-    let state: HashSet<&OwnedEventId> = handed.state.iter().map(|pdu| &pdu.event.event_id).collect();
+    let state: HashSet<&OwnedEventId> = adopting.state.iter().map(|pdu| &pdu.event.event_id).collect();
     let mut set = HashSet::new();
-    for pdu in handed.auth_chain.iter().chain(handed.state) {
+    for pdu in adopting.auth_chain.iter().chain(&adopting.state) {
         let event_id = &pdu.event.event_id;
         let event = Arc::new(pdu.event.clone());
         let (place, standing, is_new) = match places.get(event_id) {

@@ -88,14 +88,9 @@ impl Rooms {
             gatehouse_events::Event::parse(&row.pdu, &head.room_id, head.version, Some(&row.event_id)).ok()
         });
         let first = event.map(|event| event.sender.server_name().to_owned());
-        let mut others: Vec<(u64, &OwnedServerName)> = head
-            .servers
-            .iter()
-            .map(|(server, users)| (*users, server))
-            .collect();
-        others.sort_unstable_by(|one, other| other.cmp(one));
+        let others = head.servers_by_members();
         let mut servers: Vec<OwnedServerName> = Vec::with_capacity(MAX_ASKED);
-        for server in first.iter().chain(others.into_iter().map(|(_, server)| server)) {
+        for server in first.iter().chain(&others) {
             let asked = servers.len() == MAX_ASKED || servers.contains(server);
             if !asked && server != self.server_name() && self.server_is_allowed(head, server).await? {
                 servers.push(server.clone());

@@ -61,11 +61,18 @@ impl Rooms {
             let before = self.before(head, event, accepting, loaded).await?;
             return Ok(Verdict::Rejected(before, "auth events", rule));
         }
-        let Some(before) = self.before(head, event, accepting, loaded).await? else {
+        let Some(mut before) = self.before(head, event, accepting, loaded).await? else {
             return Ok(Verdict::Lacking("the state before it cannot be had"));
         };
-        if let Err(rule) = self.allowed_by_state(head, &before.delta, event, loaded).await? {
-            return Ok(Verdict::Rejected(Some(before), "state before", rule));
+        let unknown = if head.is_whole() {
+            Unknown::IsNothing
+        } else {
+            Unknown::IsAsNamed
+        };
+        let state = (head, &before.delta, unknown);
+        match self.allowed_by_state(state, event, loaded).await? {
+            Ok(learned) => before.learned = learned,
+            Err(rule) => return Ok(Verdict::Rejected(Some(before), "state before", rule)),
         }
         if before.delta.is_empty() {
             return Ok(Verdict::Accepted(before));
@@ -79,20 +86,20 @@ impl Rooms {
             }
             None => Delta::new(),
         };
-        match self.allowed_by_state(head, &now, event, loaded).await? {
-            Ok(()) => Ok(Verdict::Accepted(before)),
+        match self.allowed_by_state((head, &now, unknown), event, loaded).await? {
+            Ok(_) => Ok(Verdict::Accepted(before)),
             Err(rule) => Ok(Verdict::SoftFailed(before, rule)),
         }
     }
 
-    /// Whether a state that differs like this from the head's allows the event; if not, by which rule.
-    async fn allowed_by_state(
+    /// Whether a state that differs like this from the head's allows the event; if not, by which rule. Gives the members
+    /// that were taken from the event's auth events, which have to be loaded.
+    pub(crate) async fn allowed_by_state(
         &self,
-        head: &RoomHead,
-        delta: &Delta,
+        (head, delta, unknown): (&RoomHead, &Delta, Unknown),
         event: &Event,
         loaded: &mut LoadedEvents,
-    ) -> Result<Result<(), String>, ResolutionError> {
+    ) -> Result<Result<Vec<Arc<Event>>, String>, ResolutionError> {
         let types = auth_types_raw(
             head.version,
             &event.kind,
@@ -112,17 +119,45 @@ impl Rooms {
             ]
             .map(|kind| (kind, String::new())),
         );
-        let ids: HashMap<(StateEventType, String), OwnedEventId> = types
-            .into_iter()
-            .filter_map(|(kind, key)| {
-                let id = value(head, delta, &(kind.to_string(), key.clone()))?;
-                Some(((kind, key), id))
-            })
-            .collect();
+        let mut ids: HashMap<(StateEventType, String), OwnedEventId> = HashMap::new();
+        let mut learned = Vec::new();
+        for (kind, key) in types {
+            if let Some(id) = value(head, delta, &(kind.to_string(), key.clone())) {
+                ids.insert((kind, key), id);
+            } else if unknown == Unknown::IsAsNamed
+                && kind == StateEventType::RoomMember
+                && let Some(member) = named_member(event, &key, loaded)
+            {
+                ids.insert((kind, key), member.event_id.clone());
+                learned.push(member);
+            }
+        }
         loaded.load(self, ids.values()).await?;
         let fetch = |kind: &StateEventType, key: &str| -> Option<Arc<Event>> {
             loaded.get(ids.get(&(kind.clone(), key.to_owned()))?)
         };
-        Ok(authorise(head.version, event, fetch).map_err(|denied| denied.0))
+        let allowed = authorise(head.version, event, fetch);
+        Ok(allowed.map(|()| learned).map_err(|denied| denied.0))
     }
+}
+
+/// What a member is that a state does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unknown {
+    /// Nothing: the state has all its members.
+    IsNothing,
+    /// What the event's own auth events say.
+    IsAsNamed,
+}
+
+/// A user's membership among an event's auth events. They have passed their checks, and have to be loaded.
+fn named_member(event: &Event, user: &str, loaded: &LoadedEvents) -> Option<Arc<Event>> {
+    let named = event.auth_events.iter().filter_map(|id| loaded.get(id));
+    let mut members = named.filter(|named| {
+        named.kind == TimelineEventType::RoomMember
+            && named.state_key.as_deref() == Some(user)
+            && named.room_id == event.room_id
+            && !named.rejected
+    });
+    members.next()
 }

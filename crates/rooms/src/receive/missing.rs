@@ -94,7 +94,17 @@ impl Rooms {
     async fn take_in(&self, fetching: &mut Fetching, pdu: Pdu) -> Result<Received, WriteError> {
         self.get_auth_events(fetching, &pdu).await?;
         let mut accepting = Accepting::from(&*fetching.origin);
-        if self.lacks_state(&fetching.room_id, &pdu).await? {
+        let mut lacks_state = self.lacks_state(&fetching.room_id, &pdu).await?;
+        if lacks_state && !self.is_whole_by(&fetching.room_id, fetching.deadline).await? {
+            return Ok(Received::Dropped(
+                "what it follows is not here, and the room's members are still being fetched".to_owned(),
+            ));
+        }
+        if lacks_state {
+            // Of what came meanwhile, some may be what it follows.
+            lacks_state = self.lacks_state(&fetching.room_id, &pdu).await?;
+        }
+        if lacks_state {
             match self.get_state_before(fetching, &pdu).await? {
                 Some(state) => accepting.state_before = Some(state),
                 None => {

@@ -6,12 +6,13 @@ use futures_util::{StreamExt, stream};
 use gatehouse_events::Pdu;
 use gatehouse_store::StoreError;
 use ruma::{EventId, OwnedEventId, RoomId};
+use tokio::sync::mpsc;
 
 use super::missing::Fetching;
 use crate::{
     Rooms,
     graph::loaded::{LoadedEvents, Placed},
-    remote_servers::Fetch,
+    remote_servers::{Fetch, RawPdu, StatePart},
     tables::STATE_BEFORE,
     write_error::WriteError,
 };
@@ -72,14 +73,9 @@ impl Rooms {
         let all: Vec<OwnedEventId> = ids.auth_chain.iter().chain(&ids.state).cloned().collect();
         let missing = self.absent(fetching, &all).await?;
         if missing.len() > MAX_ONE_BY_ONE {
-            let asked = self.shared.remote.state(&fetching.origin, &fetching.room_id, at);
-            let Some(state) = fetching.ask(asked).await else {
+            let Some(raws) = self.whole_state_at(fetching, at).await else {
                 return Ok(None);
             };
-            let raws: Vec<_> = state.auth_chain.into_iter().chain(state.pdus).collect();
-            if raws.len() > MAX_STATE {
-                return Ok(None);
-            }
             self.keep_raw_outliers(fetching, &raws).await?;
         } else if !missing.is_empty() {
             let answers = stream::iter(missing.into_iter().map(|event_id| async move {
@@ -94,6 +90,27 @@ impl Rooms {
             self.keep_raw_outliers(fetching, &raws).await?;
         }
         Ok(Some(self.state_of(fetching, &ids.state).await?))
+    }
+
+    /// A state and its auth chain, in one answer.
+    async fn whole_state_at(&self, fetching: &Fetching, at: &EventId) -> Option<Vec<RawPdu>> {
+        let (parts, mut taken) = mpsc::channel(1);
+        let asked = self
+            .shared
+            .remote
+            .state(&fetching.origin, &fetching.room_id, at, parts);
+        let take = async {
+            let mut raws = Vec::new();
+            while let Some(StatePart::State(part) | StatePart::AuthChain(part)) = taken.recv().await {
+                if raws.len() + part.len() > MAX_STATE {
+                    return None;
+                }
+                raws.extend(part);
+            }
+            Some(raws)
+        };
+        let (answered, raws) = tokio::join!(fetching.ask(asked), take);
+        answered.and(raws)
     }
 
     /// The state that these events make: those that are here and were not rejected (security.md E16).

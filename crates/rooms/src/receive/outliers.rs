@@ -22,7 +22,7 @@ const BATCH: usize = 500;
 
 /// Whether an event's own auth events allow it. All of them must have been loaded, and for rooms whose id is the hash of
 /// their create event that one too.
-pub(super) fn allowed_by_auth_events(
+pub(crate) fn allowed_by_auth_events(
     version: RoomVersion,
     event: &Event,
     loaded: &LoadedEvents,
@@ -53,7 +53,7 @@ pub(super) fn allowed_by_auth_events(
 impl Rooms {
     /// Keeps events that passed the first checks. Those that their auth events do not allow are kept as rejected ones; those
     /// whose auth events are not here cannot be judged, and are left out.
-    pub(super) async fn keep_outliers(
+    pub(crate) async fn keep_outliers(
         &self,
         room_id: &RoomId,
         version: RoomVersion,

@@ -75,6 +75,7 @@ impl Rooms {
         Ok(Some(Before {
             delta,
             row: Some(row),
+            learned: Vec::new(),
         }))
     }
 

@@ -8,7 +8,7 @@ use super::{
     world::{World, admin, levels, member, message, topic},
 };
 use crate::{
-    receive::Received,
+    receive::{Received, adopt::Adopting},
     tables::{BACKWARD, Standing},
 };
 use gatehouse_events::Pdu;
@@ -338,8 +338,15 @@ async fn a_room_that_one_comes_back_to_has_the_state_of_now() {
         assert_eq!(world.hand(1, 0, &raw(&join.pdu)).await, Received::Accepted);
         let (state, chain) = world.state_before(0, &join.event.event_id).await;
         let pdu = Pdu::parse(&join.pdu, &world.room, world.version).unwrap();
+        let adopting = Adopting {
+            state,
+            auth_chain: chain,
+            join: pdu,
+            missing: None,
+            beside: Batch::new(),
+        };
         world.servers[1]
-            .adopt(&world.room, world.version, state, chain, pdu, Batch::new())
+            .adopt(&world.room, world.version, &adopting)
             .await
             .unwrap();
         world.assert_same_state(version).await;

@@ -16,12 +16,13 @@ use ruma::{
     signatures::PublicKeyMap,
 };
 use serde_json::value::RawValue;
+use tokio::sync::mpsc;
 
 use crate::{
     Rooms,
     remote_servers::{
-        Answer, Fetch, FetchedState, FetchedStateIds, OutgoingInvite, RawPdu, RemoteError, RemoteMembership,
-        RemoteServers, SentJoin, ServerKeys, Template,
+        Answer, Fetch, FetchedStateIds, OutgoingInvite, RawPdu, RemoteError, RemoteMembership, RemoteServers,
+        SentJoin, ServerKeys, StatePart, Template, WantedState,
     },
 };
 
@@ -117,9 +118,9 @@ impl Neighbours {
                 (room_id, vec![event_id.to_owned()])
             }
             Fetch::EventAuth { room_id, event_id } => {
-                let chain = rooms.auth_chain(room_id, &[event_id.to_owned()]).await.unwrap();
-                let ids = chain.iter().map(|event| event.event_id.clone()).collect();
-                (room_id.to_owned(), ids)
+                let head = rooms.head(room_id).await.unwrap().unwrap();
+                let ids = rooms.auth_chain_ids(&head, vec![event_id.to_owned()]).await;
+                (room_id.to_owned(), ids.unwrap())
             }
             Fetch::MissingEvents {
                 room_id,
@@ -168,11 +169,9 @@ impl Neighbours {
             let state = state.ok_or(RemoteError::BadAnswer)?;
             state.event_ids().cloned().collect()
         };
-        let chain = rooms.auth_chain(room_id, &state).await.unwrap();
-        Ok(FetchedStateIds {
-            state,
-            auth_chain: chain.iter().map(|event| event.event_id.clone()).collect(),
-        })
+        let head = rooms.head(room_id).await.unwrap().unwrap();
+        let auth_chain = rooms.auth_chain_ids(&head, state.clone()).await.unwrap();
+        Ok(FetchedStateIds { state, auth_chain })
     }
 }
 
@@ -222,6 +221,7 @@ impl RemoteServers for Port {
         _: &'a RoomId,
         _: &'a EventId,
         _: &'a str,
+        _: WantedState,
     ) -> Answer<'a, SentJoin> {
         nobody()
     }
@@ -268,14 +268,17 @@ impl RemoteServers for Port {
         server: &'a ServerName,
         room_id: &'a RoomId,
         at: &'a EventId,
-    ) -> Answer<'a, FetchedState> {
+        parts: mpsc::Sender<StatePart>,
+    ) -> Answer<'a, ()> {
         async move {
             let ids = self.0.state_at(server, room_id, at).await?;
             let rooms = self.0.server(server)?;
-            Ok(FetchedState {
-                pdus: self.0.pdus(&rooms, room_id, &ids.state).await,
-                auth_chain: self.0.pdus(&rooms, room_id, &ids.auth_chain).await,
-            })
+            let state = self.0.pdus(&rooms, room_id, &ids.state).await;
+            let auth_chain = self.0.pdus(&rooms, room_id, &ids.auth_chain).await;
+            // Whoever asked may want no more of it.
+            let _ = parts.send(StatePart::State(state)).await;
+            let _ = parts.send(StatePart::AuthChain(auth_chain)).await;
+            Ok(())
         }
         .boxed()
     }

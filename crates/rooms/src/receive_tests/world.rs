@@ -20,7 +20,7 @@ use super::{
 use crate::{
     Config, NoIdentityServers, RoomHead, Rooms,
     create::Preset,
-    receive::Received,
+    receive::{Received, adopt::Adopting},
     remote_servers::RawPdu,
     room_transaction::{AppendError, Beside},
     tables::{EVENT_INDEX, Standing},
@@ -156,8 +156,15 @@ impl World {
         }
         let (state, auth_chain) = self.state_before(0, &join.event.event_id).await;
         let pdu = Pdu::parse(&join.pdu, &self.room, self.version).unwrap();
+        let adopting = Adopting {
+            state,
+            auth_chain,
+            join: pdu,
+            missing: None,
+            beside: Batch::new(),
+        };
         self.servers[server]
-            .adopt(&self.room, self.version, state, auth_chain, pdu, Batch::new())
+            .adopt(&self.room, self.version, &adopting)
             .await
             .unwrap();
     }
@@ -166,8 +173,8 @@ impl World {
         let rooms = &self.servers[server];
         let state = rooms.state_before_event(&self.room, at).await.unwrap().unwrap();
         let state: Vec<OwnedEventId> = state.event_ids().cloned().collect();
-        let chain = rooms.auth_chain(&self.room, &state).await.unwrap();
-        let chain: Vec<OwnedEventId> = chain.iter().map(|event| event.event_id.clone()).collect();
+        let head = self.head(server).await;
+        let chain = rooms.auth_chain_ids(&head, state.clone()).await.unwrap();
         (self.pdus(server, &state).await, self.pdus(server, &chain).await)
     }
 

@@ -4,10 +4,11 @@ use futures_util::future::{BoxFuture, FutureExt as _, ready};
 use gatehouse_events::SignatureNeeded;
 use ruma::{CanonicalJsonObject, EventId, RoomId, ServerName, UserId, signatures::PublicKeyMap};
 use serde_json::value::RawValue;
+use tokio::sync::mpsc;
 
 use super::{
-    Answer, Fetch, FetchedState, FetchedStateIds, OutgoingInvite, RawPdu, RemoteError, RemoteMembership,
-    RemoteServers, SentJoin, ServerKeys, Template,
+    Answer, Fetch, FetchedStateIds, OutgoingInvite, RawPdu, RemoteError, RemoteMembership, RemoteServers,
+    SentJoin, ServerKeys, StatePart, Template, WantedState,
 };
 
 /// A server that talks to no other.
@@ -35,6 +36,7 @@ impl RemoteServers for NoFederation {
         _: &'a RoomId,
         _: &'a EventId,
         _: &'a str,
+        _: WantedState,
     ) -> Answer<'a, SentJoin> {
         unreachable()
     }
@@ -76,7 +78,13 @@ impl RemoteServers for NoFederation {
         unreachable()
     }
 
-    fn state<'a>(&'a self, _: &'a ServerName, _: &'a RoomId, _: &'a EventId) -> Answer<'a, FetchedState> {
+    fn state<'a>(
+        &'a self,
+        _: &'a ServerName,
+        _: &'a RoomId,
+        _: &'a EventId,
+        _: mpsc::Sender<StatePart>,
+    ) -> Answer<'a, ()> {
         unreachable()
     }
 

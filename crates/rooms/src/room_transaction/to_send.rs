@@ -14,8 +14,7 @@ impl RoomTransaction {
         let also_to = server_concerned(event).filter(|server| server != own && server != of_sender);
         let has_others = self
             .head
-            .servers
-            .keys()
+            .all_servers()
             .any(|server| server != own && server != of_sender);
         if !has_others && also_to.is_none() {
             return;

@@ -7,8 +7,8 @@ use gatehouse_events::{EventBuilder, NewEvent, Parents, SignatureNeeded, Signing
 use gatehouse_rooms::{
     NoFederation, PeerInvite, RemoteServers, Rooms,
     remote_servers::{
-        Answer, Fetch, FetchedState, FetchedStateIds, OutgoingInvite, RawPdu, RemoteMembership, SentJoin,
-        ServerKeys, Template,
+        Answer, Fetch, FetchedStateIds, OutgoingInvite, RawPdu, RemoteMembership, SentJoin, ServerKeys,
+        StatePart, Template, WantedState,
     },
 };
 use ruma::{
@@ -16,6 +16,7 @@ use ruma::{
     serde::Base64, signatures::PublicKeyMap,
 };
 use serde_json::{json, value::RawValue};
+use tokio::sync::mpsc;
 
 /// The port to it.
 pub(crate) struct Elsewhere;
@@ -105,8 +106,9 @@ impl RemoteServers for Elsewhere {
         room_id: &'a RoomId,
         event_id: &'a EventId,
         pdu: &'a str,
+        wanted: WantedState,
     ) -> Answer<'a, SentJoin> {
-        NoFederation.send_join(server, room_id, event_id, pdu)
+        NoFederation.send_join(server, room_id, event_id, pdu, wanted)
     }
 
     fn send_knock<'a>(
@@ -151,8 +153,9 @@ impl RemoteServers for Elsewhere {
         server: &'a ServerName,
         room_id: &'a RoomId,
         at: &'a EventId,
-    ) -> Answer<'a, FetchedState> {
-        NoFederation.state(server, room_id, at)
+        parts: mpsc::Sender<StatePart>,
+    ) -> Answer<'a, ()> {
+        NoFederation.state(server, room_id, at, parts)
     }
 
     fn state_ids<'a>(

@@ -1,37 +1,41 @@
 //! A user of another server joins (`send_join`).
 
-use std::collections::HashSet;
-
 use gatehouse_events::Pdu;
-use ruma::{OwnedEventId, OwnedServerName, OwnedUserId, events::room::member::MembershipState};
+use ruma::{OwnedServerName, OwnedUserId, events::room::member::MembershipState};
 
 use super::Sent;
-use crate::{RoomHead, Rooms, peer_error::PeerError, remote_servers::RawPdu, write_error::Refusal};
+use crate::{
+    RoomHead, Rooms,
+    for_servers::{ChainPart, OutgoingState},
+    peer_error::PeerError,
+    remote_servers::WantedState,
+    write_error::Refusal,
+};
 
 /// The room, for the server whose user has joined.
 #[derive(Debug)]
 pub struct JoinAnswer {
     /// The join, with our signature where it needs it.
-    pub event: RawPdu,
-    /// The state before the join.
-    pub state: Vec<RawPdu>,
-    /// The auth chain of the join and of the state.
-    pub auth_chain: Vec<RawPdu>,
+    pub event: String,
+    /// The state before the join, and the auth chain of both.
+    pub state: OutgoingState,
+    /// Whether members are missing from the state.
+    pub members_omitted: bool,
     /// The servers in the room before the join.
     pub servers_in_room: Vec<OwnedServerName>,
 }
 
 impl Rooms {
-    /// Takes the join in, and hands the room over.
-    pub async fn send_join(&self, sent: Sent<'_>) -> Result<JoinAnswer, PeerError> {
-        let head = self.room_for(sent.origin, sent.room_id).await?;
+    /// Takes the join in, and hands over as much of the room as is wanted.
+    pub async fn send_join(&self, sent: Sent<'_>, wanted: WantedState) -> Result<JoinAnswer, PeerError> {
+        let head = self.whole_room_for(sent.origin, sent.room_id).await?;
         let mut pdu = Self::own_membership(sent, &head, &MembershipState::Join)?;
         if head.membership(&pdu.event.sender) == MembershipState::Ban {
             return Err(Refusal::Banned.into());
         }
         self.vouch(&head, &mut pdu).await?;
         let pdu = self.take_membership(sent, &head, &pdu).await?;
-        self.hand_over(&head, &pdu).await
+        self.hand_over(&head, pdu, wanted).await
     }
 
     /// Signs for a user of ours who lets the joining user in, when that is so (security.md B05). What comes of it is checked
@@ -57,24 +61,28 @@ impl Rooms {
         signed.map_err(|error| PeerError::invalid(error.to_string()))
     }
 
-    async fn hand_over(&self, before: &RoomHead, join: &Pdu) -> Result<JoinAnswer, PeerError> {
+    async fn hand_over(
+        &self,
+        before: &RoomHead,
+        join: Pdu,
+        wanted: WantedState,
+    ) -> Result<JoinAnswer, PeerError> {
         let event = &join.event;
         let state = self.state_before_event(&event.room_id, &event.event_id).await?;
         let state = state.ok_or(PeerError::NoSuchEvent)?;
-        let ids: Vec<OwnedEventId> = state.event_ids().cloned().collect();
-        let mut of = ids.clone();
-        of.extend(event.auth_events.iter().cloned());
-        let chain = self.auth_chain(&event.room_id, &of).await?;
-        // The whole of it, with what is in the state as well: only answers without members may leave that out.
-        let mut auth_chain: HashSet<OwnedEventId> =
-            chain.into_iter().map(|event| event.event_id.clone()).collect();
-        auth_chain.extend(event.auth_events.iter().cloned());
-        let auth_chain: Vec<_> = auth_chain.into_iter().collect();
-        let raw = serde_json::value::RawValue::from_string(join.json.clone());
+        let (ids, chain) = match wanted {
+            // The chain then has what is in the state as well: only answers without members may leave that out.
+            WantedState::Whole => (state.event_ids().cloned().collect(), ChainPart::Whole),
+            WantedState::WithoutMembers => {
+                let heroes = self.hero_events(&event.room_id, &state, &event.sender).await?;
+                let ids = state.state.values().cloned().chain(heroes).collect();
+                (ids, ChainPart::BesidesState)
+            }
+        };
         Ok(JoinAnswer {
-            event: raw.map_err(|error| PeerError::invalid(error.to_string()))?,
-            state: self.raw_pdus(&event.room_id, &ids).await?,
-            auth_chain: self.raw_pdus(&event.room_id, &auth_chain).await?,
+            state: self.outgoing_state(before, ids, &event.auth_events, chain)?,
+            event: join.json,
+            members_omitted: wanted == WantedState::WithoutMembers,
             servers_in_room: before.servers.keys().cloned().collect(),
         })
     }

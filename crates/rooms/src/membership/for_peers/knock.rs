@@ -8,7 +8,7 @@ use crate::{Rooms, membership::knock::may_knock, peer_error::PeerError, remote_s
 impl Rooms {
     /// Takes the knock in, and shows what the user may see of the room.
     pub async fn send_knock(&self, sent: Sent<'_>) -> Result<Vec<RawPdu>, PeerError> {
-        let head = self.room_for(sent.origin, sent.room_id).await?;
+        let head = self.whole_room_for(sent.origin, sent.room_id).await?;
         let pdu = Self::own_membership(sent, &head, &MembershipState::Knock)?;
         if head.membership(&pdu.event.sender) != MembershipState::Knock {
             may_knock(&head, &pdu.event.sender)?;

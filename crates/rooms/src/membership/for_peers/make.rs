@@ -25,7 +25,7 @@ impl Rooms {
         versions: &[String],
     ) -> Result<Template, PeerError> {
         require_own_user(origin, user)?;
-        let head = self.room_for(origin, room_id).await?;
+        let head = self.whole_room_for(origin, room_id).await?;
         require_version(&head, versions)?;
         let mut content = content(&MembershipState::Join);
         let admission = self.admission_of_peer(&head, user).await?;
@@ -45,7 +45,7 @@ impl Rooms {
         versions: &[String],
     ) -> Result<Template, PeerError> {
         require_own_user(origin, user)?;
-        let head = self.room_for(origin, room_id).await?;
+        let head = self.whole_room_for(origin, room_id).await?;
         require_version(&head, versions)?;
         may_knock(&head, user)?;
         self.propose(room_id, user, content(&MembershipState::Knock))
@@ -60,7 +60,7 @@ impl Rooms {
         user: &UserId,
     ) -> Result<Template, PeerError> {
         require_own_user(origin, user)?;
-        let head = self.room_for(origin, room_id).await?;
+        let head = self.whole_room_for(origin, room_id).await?;
         may_leave(&head, user)?;
         self.propose(room_id, user, content(&MembershipState::Leave))
             .await

@@ -10,7 +10,10 @@ use gatehouse_events::{
     Event, Pdu, RoomVersion,
     authorise::{authorise, authorise_by_auth_events},
 };
-use ruma::{EventId, OwnedEventId, events::TimelineEventType};
+use ruma::{
+    EventId, OwnedEventId,
+    events::{StateEventType, TimelineEventType},
+};
 
 /// A room that can be taken in.
 #[derive(Debug)]
@@ -19,6 +22,15 @@ pub(super) struct Checked {
     pub(super) state: Vec<Pdu>,
     /// What authorises it, and is not part of it.
     pub(super) auth_chain: Vec<Pdu>,
+}
+
+/// Whether a state has its members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Members {
+    /// It has all of them.
+    Here,
+    /// It has some of them, or none: where one is missing, what authorises an event says what they are.
+    Omitted,
 }
 
 /// Why a room cannot be taken in. For the log.
@@ -38,6 +50,7 @@ impl Checked {
         version: RoomVersion,
         state: Vec<Pdu>,
         auth_chain: Vec<Pdu>,
+        members: Members,
         join: &Event,
     ) -> Result<Self, Unusable> {
         let in_state: HashSet<OwnedEventId> = state.iter().map(|pdu| pdu.event.event_id.clone()).collect();
@@ -57,7 +70,9 @@ impl Checked {
         }
         allowed.allows(join).map_err(|_| Unusable::Join)?;
         authorise(version, join, |kind, key| {
-            keys.get(&(kind.to_string(), key.to_owned())).cloned()
+            let given = keys.get(&(kind.to_string(), key.to_owned())).cloned();
+            let omitted = members == Members::Omitted && *kind == StateEventType::RoomMember;
+            given.or_else(|| allowed.named_by(join, kind, key).filter(|_| omitted))
         })
         .map_err(|_| Unusable::Join)?;
         let allowed = allowed.events;
@@ -160,17 +175,22 @@ impl Allowed {
             return Ok(());
         }
         authorise(self.version, event, |kind, key| {
-            let named = event.auth_events.iter().filter_map(|id| self.events.get(id));
-            let found = named
-                .filter(|named| named.kind.to_string() == kind.to_string())
-                .find(|named| named.state_key.as_deref() == Some(key));
-            match found {
-                Some(found) => Some(Arc::clone(found)),
+            match self.named_by(event, kind, key) {
+                Some(found) => Some(found),
                 // From version 12 on nobody names it.
-                None if *kind == ruma::events::StateEventType::RoomCreate => Some(Arc::clone(&self.create)),
+                None if *kind == StateEventType::RoomCreate => Some(Arc::clone(&self.create)),
                 None => None,
             }
         })
+    }
+
+    /// What an event names at this key as authorising it.
+    fn named_by(&self, event: &Event, kind: &StateEventType, key: &str) -> Option<Arc<Event>> {
+        let named = event.auth_events.iter().filter_map(|id| self.events.get(id));
+        let found = named
+            .filter(|named| named.kind.to_string() == kind.to_string())
+            .find(|named| named.state_key.as_deref() == Some(key));
+        found.cloned()
     }
 
     fn fetch(&self, id: &EventId) -> Option<Arc<Event>> {

@@ -1,18 +1,34 @@
 //! Joining a room over another server.
 
+use std::collections::BTreeSet;
+
 use gatehouse_events::{Built, Pdu, RoomVersion};
 use gatehouse_store::{Batch, StoreError};
-use ruma::{OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId, events::room::member::MembershipState};
+use ruma::{
+    OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId,
+    events::room::member::MembershipState,
+};
 
-use super::{PATIENCE_WITH_JOINS, Wish, answer::Checked, told::Told, within};
+use super::{
+    PATIENCE_WITH_JOINS, Wish,
+    answer::{Checked, Members},
+    told::Told,
+    within,
+};
 use crate::{
     Rooms,
     membership::{bound_address::BoundInvite, join::Join, residence::Residence, signed_block::SignedBlock},
-    receive::Received,
-    remote_servers::{RawPdu, RemoteError, RemoteMembership, SentJoin},
+    receive::{
+        Received,
+        adopt::{Adopted, Adopting, MissingMembers},
+    },
+    remote_servers::{RawPdu, RemoteError, RemoteMembership, SentJoin, WantedState},
     write_error::{Refusal, WriteError},
 };
 use serde_json::value::RawValue;
+
+/// Servers of a room that are remembered until its members are known.
+const MAX_SERVERS_IN_ROOM: usize = 100_000;
 
 impl Rooms {
     /// Joins a room that others have to let the user into: this server is not in it, or may not let the user in.
@@ -86,15 +102,16 @@ impl Rooms {
     async fn join_through(&self, server: &ServerName, wish: Wish<'_>) -> Result<(), WriteError> {
         let (version, built) = self.own_event(server, wish).await?;
         let event_id = built.event.event_id.clone();
+        let wanted = WantedState::WithoutMembers;
         let sent = self
             .shared
             .remote
-            .send_join(server, wish.room_id, &event_id, &built.pdu);
+            .send_join(server, wish.room_id, &event_id, &built.pdu, wanted);
         let sent = within(PATIENCE_WITH_JOINS, sent).await?;
         let join = self.join_as_sent(version, &built, sent.event.as_ref()).await?;
         match self.residence(wish.room_id).await? {
             Residence::Here(_) => self.take_in_own(server, wish.room_id, &join).await,
-            Residence::Elsewhere(_) => self.take_in_room(wish, version, sent, join).await,
+            Residence::Elsewhere(_) => self.take_in_room((server, version), wish, sent, join).await,
         }
     }
 
@@ -127,23 +144,27 @@ impl Rooms {
         }
     }
 
-    /// Takes in the room, all of it or nothing (security.md T30).
+    /// Takes in the room, all of what is given of it or nothing (security.md T30). Members that are not given are fetched
+    /// afterwards.
     async fn take_in_room(
         &self,
+        (server, version): (&ServerName, RoomVersion),
         wish: Wish<'_>,
-        version: RoomVersion,
         sent: SentJoin,
         join: Pdu,
     ) -> Result<(), WriteError> {
-        if sent.members_omitted {
-            return Err(RemoteError::BadAnswer.into());
-        }
+        let members = if sent.members_omitted {
+            Members::Omitted
+        } else {
+            Members::Here
+        };
         let state = self.authentic(version, wish.room_id, &sent.state).await;
         let auth_chain = self.authentic(version, wish.room_id, &sent.auth_chain).await;
         let event = join.event.clone();
-        let checked = tokio::task::spawn_blocking(move || Checked::new(version, state, auth_chain, &event))
-            .await
-            .map_err(|_| StoreError::Unavailable("the server is stopping; try again".to_owned()))?;
+        let checked =
+            tokio::task::spawn_blocking(move || Checked::new(version, state, auth_chain, members, &event))
+                .await
+                .map_err(|_| StoreError::Unavailable("the server is stopping; try again".to_owned()))?;
         let checked = checked.map_err(|unusable| {
             tracing::info!(room = %wish.room_id, %unusable, "a room that was handed over is not taken in");
             RemoteError::BadAnswer
@@ -152,15 +173,36 @@ impl Rooms {
         if !self.shared.accounts.expect_active(&mut beside, wish.user).await? {
             return Err(Refusal::Deactivated.into());
         }
-        self.adopt(
-            wish.room_id,
-            version,
-            checked.state,
-            checked.auth_chain,
+        let adopting = Adopting {
+            state: checked.state,
+            auth_chain: checked.auth_chain,
             join,
+            missing: (members == Members::Omitted).then(|| MissingMembers {
+                let_in_by: server.to_owned(),
+                servers: self.others_in_room(server, sent.servers_in_room),
+            }),
             beside,
-        )
-        .await
+        };
+        match self.adopt(wish.room_id, version, &adopting).await? {
+            Adopted::Whole => Ok(()),
+            Adopted::Partly => {
+                self.fill_in_background(wish.room_id);
+                Ok(())
+            }
+            // Somebody else of this server was faster: it is a room like any other now.
+            Adopted::AlreadyHere => {
+                self.wait_until_whole(wish.room_id).await?;
+                self.take_in_own(server, wish.room_id, &adopting.join).await
+            }
+        }
+    }
+
+    /// The other servers in a room, as the one that let us in says.
+    fn others_in_room(&self, server: &ServerName, said: Vec<OwnedServerName>) -> Vec<OwnedServerName> {
+        let mut servers: BTreeSet<OwnedServerName> = said.into_iter().take(MAX_SERVERS_IN_ROOM).collect();
+        servers.insert(server.to_owned());
+        servers.remove(self.server_name());
+        servers.into_iter().collect()
     }
 
     /// Those of the events that are what their servers signed.

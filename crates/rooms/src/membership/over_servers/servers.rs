@@ -18,7 +18,7 @@ impl Rooms {
     ) -> Result<Vec<OwnedServerName>, WriteError> {
         let outside = self.outside(user, room_id).await?;
         let known = match self.residence(room_id).await? {
-            Residence::Here(head) | Residence::Elsewhere(Some(head)) => most_members_first(&head.servers),
+            Residence::Here(head) | Residence::Elsewhere(Some(head)) => head.servers_by_members(),
             Residence::Elsewhere(None) => Vec::new(),
         };
         let of_id = room_id.server_name().map(ToOwned::to_owned);
@@ -37,11 +37,4 @@ impl Rooms {
         servers.truncate(MAX_SERVERS);
         Ok(servers)
     }
-}
-
-/// The servers of a room, those with the most users first: they are the likeliest to answer.
-pub(crate) fn most_members_first(servers: &imbl::HashMap<OwnedServerName, u64>) -> Vec<OwnedServerName> {
-    let mut servers: Vec<_> = servers.iter().collect();
-    servers.sort_by(|(a, joined_a), (b, joined_b)| joined_b.cmp(joined_a).then_with(|| a.cmp(b)));
-    servers.into_iter().map(|(server, _)| server.clone()).collect()
 }

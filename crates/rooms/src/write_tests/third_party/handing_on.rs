@@ -11,13 +11,14 @@ use ruma::{
     signatures::{PublicKeyMap, sign_event},
 };
 use serde_json::value::to_raw_value;
+use tokio::sync::mpsc;
 
 use super::*;
 use crate::{
     NoFederation, RemoteServers,
     remote_servers::{
-        Answer, Fetch, FetchedState, FetchedStateIds, OutgoingInvite, RawPdu, RemoteError, RemoteMembership,
-        SentJoin, ServerKeys, Template,
+        Answer, Fetch, FetchedStateIds, OutgoingInvite, RawPdu, RemoteError, RemoteMembership, SentJoin,
+        ServerKeys, StatePart, Template, WantedState,
     },
     write_tests::house::rooms_among,
 };
@@ -46,8 +47,9 @@ impl RemoteServers for Elsewhere {
         room_id: &'a RoomId,
         event_id: &'a EventId,
         pdu: &'a str,
+        wanted: WantedState,
     ) -> Answer<'a, SentJoin> {
-        NoFederation.send_join(server, room_id, event_id, pdu)
+        NoFederation.send_join(server, room_id, event_id, pdu, wanted)
     }
 
     fn send_knock<'a>(
@@ -100,8 +102,9 @@ impl RemoteServers for Elsewhere {
         server: &'a ServerName,
         room_id: &'a RoomId,
         at: &'a EventId,
-    ) -> Answer<'a, FetchedState> {
-        NoFederation.state(server, room_id, at)
+        parts: mpsc::Sender<StatePart>,
+    ) -> Answer<'a, ()> {
+        NoFederation.state(server, room_id, at, parts)
     }
 
     fn state_ids<'a>(
