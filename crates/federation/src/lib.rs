@@ -38,6 +38,7 @@ pub use self::{
     federation::Federation,
     inbox::{Inbox, InboxError, ReceivedTransaction},
     notary::KeyQuery,
+    random::Randomness,
     sending::{Destination, DestinationRoom, SendingCounts},
     x_matrix::{ReceivedRequest, XMatrix},
 };

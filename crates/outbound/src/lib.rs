@@ -6,9 +6,10 @@
 //! otherwise, and bounds time and size. Hosts that offer a service are found by its SRV records. It knows nothing of Matrix: what an answer means is for its callers.
 //!
 //! Read in this order: [`policy`] (which addresses), [`request`], [`outbound`] (sending), `resolver` and [`srv_resolver`] (from
-//! names to addresses), [`answer`].
+//! names to addresses), [`answer`], [`carrier`] (no sockets at all, for simulations).
 
 pub mod answer;
+pub mod carrier;
 pub mod error;
 pub mod outbound;
 pub mod policy;
@@ -23,6 +24,7 @@ pub use http;
 
 pub use self::{
     answer::OutboundAnswer,
+    carrier::{Carried, Carrier},
     error::{OutboundError, OutboundSetupError},
     outbound::{Outbound, OutboundConfig},
     request::OutboundRequest,

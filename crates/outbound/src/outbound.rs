@@ -8,7 +8,8 @@ use reqwest::{Client, ClientBuilder, Response, redirect};
 use url::{Host, Url};
 
 use crate::{
-    OutboundAnswer, OutboundError, OutboundRequest, OutboundSetupError, Service,
+    Carrier, OutboundAnswer, OutboundError, OutboundRequest, OutboundSetupError, Service,
+    carrier::carried,
     policy::{PRIVATE_RANGES, Policy},
     resolver::{Forbidden, Guarded},
     srv_resolver::ServiceResolver,
@@ -43,10 +44,17 @@ pub struct OutboundConfig {
 /// The door. Cheap to clone.
 #[derive(Clone)]
 pub struct Outbound {
-    inner: Arc<Inner>,
+    way: Way,
 }
 
-struct Inner {
+/// How requests leave.
+#[derive(Clone)]
+enum Way {
+    Sockets(Arc<Sockets>),
+    Carried(Arc<dyn Carrier>),
+}
+
+struct Sockets {
     policy: Arc<Policy>,
     exempt: Vec<String>,
     guarded: Client,
@@ -81,7 +89,7 @@ impl Outbound {
             None => None,
         };
         Ok(Self {
-            inner: Arc::new(Inner {
+            way: Way::Sockets(Arc::new(Sockets {
                 policy,
                 exempt: config
                     .exempt
@@ -91,17 +99,33 @@ impl Outbound {
                 guarded: build(client(tls.clone(), CONNECT).dns_resolver(resolver))?,
                 unguarded: build(client(tls, CONNECT))?,
                 service,
-            }),
+            })),
         })
+    }
+
+    /// A door without sockets: whatever is sent is carried by this.
+    pub fn carried_by(carrier: Arc<dyn Carrier>) -> Self {
+        Self {
+            way: Way::Carried(carrier),
+        }
     }
 
     /// Sends a request and reads the whole answer.
     pub async fn send(&self, request: OutboundRequest) -> Result<OutboundAnswer, OutboundError> {
-        tokio::time::timeout(request.timeout, self.send_and_follow(request))
+        let timeout = request.timeout;
+        let sending = async {
+            match &self.way {
+                Way::Sockets(sockets) => sockets.send_and_follow(request).await,
+                Way::Carried(carrier) => carried(&**carrier, request).await,
+            }
+        };
+        tokio::time::timeout(timeout, sending)
             .await
             .unwrap_or(Err(OutboundError::TimedOut))
     }
+}
 
+impl Sockets {
     /// Each place that the request is sent on to is held to the same rules.
     async fn send_and_follow(&self, mut request: OutboundRequest) -> Result<OutboundAnswer, OutboundError> {
         let mut url = Url::parse(&request.url).map_err(|_| OutboundError::InvalidUrl)?;
@@ -152,15 +176,15 @@ impl Outbound {
             Host::Domain(_) => None,
         };
         if literal.is_none() && request.service {
-            return self.inner.service.as_ref().ok_or(OutboundError::InvalidUrl);
+            return self.service.as_ref().ok_or(OutboundError::InvalidUrl);
         }
         if self.is_exempt(url) {
-            return Ok(&self.inner.unguarded);
+            return Ok(&self.unguarded);
         }
-        if literal.is_some_and(|address| !self.inner.policy.allows(address)) {
+        if literal.is_some_and(|address| !self.policy.allows(address)) {
             return Err(OutboundError::Denied);
         }
-        Ok(&self.inner.guarded)
+        Ok(&self.guarded)
     }
 
     fn is_exempt(&self, url: &Url) -> bool {
@@ -169,16 +193,19 @@ impl Outbound {
             Some(port) => format!("{host}:{port}"),
             None => host.to_owned(),
         };
-        self.inner.exempt.contains(&named)
+        self.exempt.contains(&named)
     }
 }
 
 impl std::fmt::Debug for Outbound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outbound")
-            .field("policy", &self.inner.policy)
-            .field("exempt", &self.inner.exempt)
-            .finish_non_exhaustive()
+        let mut shown = f.debug_struct("Outbound");
+        if let Way::Sockets(sockets) = &self.way {
+            shown
+                .field("policy", &sockets.policy)
+                .field("exempt", &sockets.exempt);
+        }
+        shown.finish_non_exhaustive()
     }
 }
 
