@@ -93,6 +93,11 @@ impl House {
         })
     }
 
+    /// The id of its key.
+    pub fn key_id(&self) -> String {
+        self.key.key_id()
+    }
+
     /// One of its users.
     pub fn user(&self, number: usize) -> Result<OwnedUserId> {
         let name = USERS.get(number).copied().unwrap_or("nobody");

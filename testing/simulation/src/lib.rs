@@ -14,6 +14,7 @@
 
 pub mod dice;
 pub mod disk;
+pub mod explain;
 pub mod house;
 pub mod lies;
 pub mod network;

@@ -72,7 +72,7 @@ impl Network {
                 dice,
                 endpoints: vec![None; servers],
                 parts: vec![0; servers],
-                is_well: false,
+                is_well: true,
                 under_way: 0,
             }),
         }
@@ -88,6 +88,11 @@ impl Network {
     /// The servers are in these parts now; only those in the same part hear each other.
     pub fn cut(&self, parts: &[usize]) {
         self.state.lock().parts = parts.to_vec();
+    }
+
+    /// From now on the weather is as it is.
+    pub fn begin_storm(&self) {
+        self.state.lock().is_well = false;
     }
 
     /// From now on everything arrives, and nobody lies.

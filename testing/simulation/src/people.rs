@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     house::Running,
-    plan::{Deed, Mood, Plan, STORM_MS, What},
+    plan::{Deed, Mood, Person, Plan, STORM_MS, What},
     world::{Ack, World},
 };
 
@@ -290,11 +290,11 @@ fn content(value: &Value) -> Result<CanonicalJsonObject> {
 }
 
 /// A message that ties what the servers have together.
-pub fn tie(plan: &Plan, server: usize, round: usize) -> (usize, Deed) {
-    let number = plan.deeds.len() + round * plan.servers + server;
+pub fn tie(plan: &Plan, who: Person, round: usize) -> (usize, Deed) {
+    let number = plan.deeds.len() + round * plan.servers + who.0;
     let deed = Deed {
         at_ms: 0,
-        who: (server, 0),
+        who,
         what: What::Say,
     };
     (number, deed)

@@ -51,6 +51,7 @@ pub fn run(seed: u64) -> Result<Outcome> {
 
 async fn live_and_judge(mut world: World) -> Result<()> {
     world.found().await.context("the room cannot be made")?;
+    world.introduce().await?;
     let world = Arc::new(world);
     world.begin_storm();
     let (accidents, deeds) = tokio::join!(world.have_accidents(), world.live());
@@ -77,9 +78,11 @@ async fn come_together(world: &World) -> Result<()> {
     let mut agreed = Ok(());
     for round in 0..ROUNDS {
         for server in 0..world.plan.servers {
-            let (number, deed) = tie(&world.plan, server, round);
-            world.perform(number, &deed).await?;
-            world.until_quiet().await?;
+            if let Some(user) = world.speaker(server).await? {
+                let (number, deed) = tie(&world.plan, (server, user), round);
+                world.perform(number, &deed).await?;
+                world.until_quiet().await?;
+            }
         }
         agreed = world.agree().await;
         if agreed.is_ok() {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, anyhow, bail, ensure};
 use gatehouse_rooms::{StoredEvent, filter::RoomEventFilter, messages::MessagesQuery, present::Viewer};
 use gatehouse_store::{Direction, Position};
-use ruma::{OwnedEventId, OwnedUserId};
+use ruma::{OwnedEventId, OwnedUserId, ServerName};
 
 use crate::{
     plan::Mood,
@@ -40,18 +40,39 @@ impl View {
 }
 
 impl World {
-    /// The honest servers that have somebody in the room.
+    /// The honest servers that are in the room, as the founder's and they themselves see it. State resolution of the versions
+    /// before 12 can undo a join that was let in; then those who are in the room tell the server nothing more, and nothing
+    /// can make it agree.
     pub async fn present(&self) -> Result<Vec<usize>> {
         let mut present = Vec::new();
+        let founders = self.house(0)?.name.clone();
         for server in self.plan.honest() {
-            let running = self.running(server)?;
-            let head = running.rooms.head(&self.room).await?;
-            let name = &self.house(server)?.name;
-            if head.is_some_and(|head| head.has_server(name)) {
+            let name = self.house(server)?.name.clone();
+            let is_seen = self.sees(0, &name).await?;
+            let sees = self.sees(server, &founders).await? && self.sees(server, &name).await?;
+            if is_seen && sees {
                 present.push(server);
             }
         }
         Ok(present)
+    }
+
+    async fn sees(&self, server: usize, other: &ServerName) -> Result<bool> {
+        let head = self.running(server)?.rooms.head(&self.room).await?;
+        Ok(head.is_some_and(|head| head.has_server(other)))
+    }
+
+    /// A user of the server who is in the room, as their own server sees it.
+    pub async fn speaker(&self, server: usize) -> Result<Option<usize>> {
+        let Some(head) = self.running(server)?.rooms.head(&self.room).await? else {
+            return Ok(None);
+        };
+        for user in 0..crate::house::USERS.len() {
+            if head.is_joined(&self.person((server, user))?) {
+                return Ok(Some(user));
+            }
+        }
+        Ok(None)
     }
 
     async fn view(&self, server: usize) -> Result<View> {
@@ -83,11 +104,13 @@ impl World {
         };
         for other in others {
             let (one, two) = (first.server, other.server);
-            ensure!(
-                first.state == other.state,
-                "servers {one} and {two} have another state: {}",
-                difference(&first.state, &other.state)
-            );
+            if first.state != other.state {
+                bail!(
+                    "servers {one} and {two} have another state: {}; {}",
+                    difference(&first.state, &other.state),
+                    self.where_they_part(one, two).await?
+                );
+            }
             ensure!(
                 first.members == other.members,
                 "servers {one} and {two} have other members"
@@ -110,19 +133,29 @@ impl World {
         let honest: Vec<&Ack> = honest.collect();
         for server in present {
             let view = self.view(server).await?;
-            self.own_acks(&view, &honest)?;
+            self.own_acks(&view, &honest).await?;
             self.acks_since(&view, &honest).await?;
             once(&view)?;
         }
         Ok(())
     }
 
-    /// A server shows what it has acknowledged itself.
-    fn own_acks(&self, view: &View, acks: &[&Ack]) -> Result<()> {
+    /// A server shows what it has acknowledged itself. Whoever sets what is set already is told of the event that did it,
+    /// which may be older than the server's time in the room.
+    async fn own_acks(&self, view: &View, acks: &[&Ack]) -> Result<()> {
         let shown = view.shown_ids();
+        let rooms = self.running(view.server)?.rooms;
         for ack in acks.iter().filter(|ack| ack.server == view.server) {
+            let ids = [ack.event_id.clone()];
+            let here = rooms.events_in_room(&self.room, &ids).await?;
+            let is_of_sender = here.first().map(|event| *event.sender() == *ack.sender);
+            let is_there = match is_of_sender {
+                None => false,
+                Some(false) => true,
+                Some(true) => shown.contains(&ack.event_id),
+            };
             ensure!(
-                shown.contains(&ack.event_id),
+                is_there,
                 "server {} has lost {} of {}",
                 view.server,
                 ack.event_id,
@@ -175,8 +208,11 @@ impl World {
                     .position(|house| house.name == *event.sender().server_name());
                 of.is_some_and(|number| self.plan.honest().contains(&number))
             };
+            // A redaction that came before what it redacts is shown to nobody, and works all the same.
             let events = view.shown.iter().filter(honest);
-            let is_redacted = |event: &StoredEvent| event.redacted_by.is_some();
+            let events = events.filter(|event| event.kind() != "m.room.redaction");
+            let is_redacted =
+                |event: &StoredEvent| event.redacted_by.is_some() || event.content().get() == "{}";
             let events = events.map(|event| (event.event_id().to_owned(), is_redacted(event)));
             shown.insert(server, events.collect());
         }
@@ -198,7 +234,10 @@ impl World {
 
     async fn page_back(&self, server: usize) -> Result<()> {
         let rooms = self.running(server)?.rooms;
-        let user = self.person((server, 0))?;
+        let Some(speaker) = self.speaker(server).await? else {
+            return Ok(());
+        };
+        let user = self.person((server, speaker))?;
         let viewer = Viewer {
             user: &user,
             device: None,
@@ -258,7 +297,12 @@ impl World {
                 .iter()
                 .find(|current| current.room_id == self.room)
                 .map(|current| current.membership.to_string());
-            let of_room = view.members.get(&user).cloned();
+            let own = own.filter(|own| own != "leave");
+            let of_room = view
+                .members
+                .get(&user)
+                .cloned()
+                .filter(|of_room| of_room != "leave");
             ensure!(
                 own == of_room,
                 "server {server} tells {user} {own:?}, and the room says {of_room:?}"

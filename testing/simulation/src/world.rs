@@ -9,7 +9,8 @@ use std::{
 };
 
 use anyhow::{Result, anyhow, bail};
-use gatehouse_events::{Clock, SigningKey};
+use gatehouse_events::{Clock, SignatureNeeded, SigningKey};
+use gatehouse_rooms::remote_servers::ServerKeys as _;
 use parking_lot::Mutex;
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
 use tokio::time::{Instant, sleep_until};
@@ -100,8 +101,24 @@ impl World {
         })
     }
 
-    /// From now on disks are as bad as they are.
+    /// Everybody learns everybody's key: the servers have met before. Without a key an event counts for nothing, and with the
+    /// state that a server is let in with it is lost for good; nobody can make servers agree then.
+    pub async fn introduce(&self) -> Result<()> {
+        for house in &self.houses {
+            let needed = self.houses.iter().map(|other| SignatureNeeded {
+                server: other.name.clone(),
+                key_ids: vec![other.key_id()],
+                valid_at_ms: None,
+            });
+            let running = self.running(house.number)?;
+            running.federation.keys(needed.collect()).await;
+        }
+        Ok(())
+    }
+
+    /// From now on disks and network are as bad as they are.
     pub fn begin_storm(&self) {
+        self.network.begin_storm();
         self.is_good.store(false, Ordering::Relaxed);
     }
 

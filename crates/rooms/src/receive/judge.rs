@@ -70,7 +70,18 @@ impl Rooms {
         if before.delta.is_empty() {
             return Ok(Verdict::Accepted(before));
         }
-        match self.allowed_by_state(head, &Delta::new(), event, loaded).await? {
+        if self
+            .allowed_by_state(head, &Delta::new(), event, loaded)
+            .await?
+            .is_ok()
+        {
+            return Ok(Verdict::Accepted(before));
+        }
+        // The room may not have heard yet of what allows it: a join that came in elsewhere. With the event's own branch it has.
+        // What contradicts the event, such as a ban, wins all the same.
+        let states = [Delta::new(), before.delta.clone()];
+        let together = self.resolve(head, &states, loaded).await?;
+        match self.allowed_by_state(head, &together, event, loaded).await? {
             Ok(()) => Ok(Verdict::Accepted(before)),
             Err(rule) => Ok(Verdict::SoftFailed(before, rule)),
         }
