@@ -166,12 +166,17 @@ impl EventBuilder<'_> {
             new.content.insert("redacts".to_owned(), text(redacts.as_str()));
         }
         let content = serialised(&new.content)?;
-        let own_id = match rules.event_id_format {
-            EventIdFormatVersion::V1 => Some(format!("${}:{}", random_name()?, self.server_name)),
-            _ => None,
-        };
         let (kind, state_key, redacts) = (new.kind.clone(), new.state_key.clone(), new.redacts.clone());
         let mut object = self.object(room_id, sender, new, &parents, origin_server_ts)?;
+        // A name that no other event has: what later versions use as the whole id.
+        let own_id = match rules.event_id_format {
+            EventIdFormatVersion::V1 => {
+                let hash = content_hash(&object).map_err(unsignable)?;
+                let name = URL_SAFE_NO_PAD.encode(hash.as_bytes());
+                Some(format!("${name}:{}", self.server_name))
+            }
+            _ => None,
+        };
         if let Some(id) = &own_id {
             object.insert("event_id".to_owned(), text(id));
         }

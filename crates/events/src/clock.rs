@@ -17,6 +17,7 @@ pub struct Clock(Source);
 enum Source {
     System,
     Manual(Arc<AtomicU64>),
+    Reading(Arc<dyn Fn() -> u64 + Send + Sync>),
 }
 
 impl Clock {
@@ -28,6 +29,11 @@ impl Clock {
     /// A clock for tests, which stands at this many milliseconds since 1970 until it is moved.
     pub fn manual(now_ms: u64) -> Self {
         Self(Source::Manual(Arc::new(AtomicU64::new(now_ms))))
+    }
+
+    /// A clock for simulations: it reads the time from elsewhere, in milliseconds since 1970.
+    pub fn reading(now_ms: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        Self(Source::Reading(Arc::new(now_ms)))
     }
 
     /// Milliseconds since 1970, UTC. A machine whose clock stands before that gives 0.
@@ -42,10 +48,11 @@ impl Clock {
                 since_1970.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
             }
             Source::Manual(now_ms) => now_ms.load(Ordering::Acquire),
+            Source::Reading(now_ms) => now_ms(),
         }
     }
 
-    /// Moves a manual clock on; the machine's clock stays as it is.
+    /// Moves a manual clock on; others go by themselves.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(now_ms) = &self.0 {
             let by_ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
@@ -59,6 +66,7 @@ impl fmt::Debug for Clock {
         let source = match &self.0 {
             Source::System => "system",
             Source::Manual(_) => "manual",
+            Source::Reading(_) => "reading",
         };
         f.debug_tuple("Clock").field(&source).finish()
     }

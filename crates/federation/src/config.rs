@@ -2,6 +2,8 @@
 
 use ruma::{OwnedServerName, ServerName};
 
+use crate::random::Randomness;
+
 /// The settings.
 #[derive(Debug, Clone, Default)]
 pub struct FederationConfig {
@@ -15,6 +17,8 @@ pub struct FederationConfig {
     pub allow_servers: Vec<String>,
     /// These are not talked to.
     pub deny_servers: Vec<String>,
+    /// Where the lengths of pauses come from.
+    pub randomness: Randomness,
 }
 
 /// A key that this server signed with before.

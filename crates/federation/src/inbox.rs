@@ -3,7 +3,10 @@
 //! A server that gets no answer sends the same transaction again. It gets the first answer then; a server that stopped
 //! in between takes the events in a second time, which changes nothing either, as they are here already.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use gatehouse_events::Clock;
@@ -192,12 +195,12 @@ impl Inbox {
     }
 }
 
-fn by_room(pdus: Vec<Box<RawValue>>) -> HashMap<OwnedRoomId, Vec<Box<RawValue>>> {
+fn by_room(pdus: Vec<Box<RawValue>>) -> BTreeMap<OwnedRoomId, Vec<Box<RawValue>>> {
     #[derive(Deserialize)]
     struct InRoom {
         room_id: OwnedRoomId,
     }
-    let mut by_room: HashMap<_, Vec<_>> = HashMap::new();
+    let mut by_room: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for pdu in pdus {
         // Create events of version 12 name no room. Nobody sends them by themselves.
         if let Ok(InRoom { room_id }) = serde_json::from_str(pdu.get()) {

@@ -42,6 +42,7 @@ pub use self::{
     federation::Federation,
     inbox::{Inbox, InboxError, ReceivedTransaction},
     notary::KeyQuery,
+    random::Randomness,
     sending::{Destination, DestinationRoom, SendingCounts},
     x_matrix::{ReceivedRequest, XMatrix},
 };

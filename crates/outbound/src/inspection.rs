@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::{
     Outbound, OutboundError, OutboundRequest,
-    outbound::{Way, literal},
+    outbound::{Door, Sockets, Way, literal},
     policy::Policy,
     resolver::allowed_addresses,
     trail::Trail,
@@ -84,12 +84,17 @@ impl Outbound {
     /// Goes the way of a request up to where it would be sent.
     pub async fn inspect(&self, request: &OutboundRequest) -> Inspection {
         let mut trail = Trail::default();
-        let connections = self.connections(request, &mut trail).await;
+        let connections = match &self.door {
+            Door::Sockets(sockets) => sockets.connections(request, &mut trail).await,
+            Door::Carried(_) => Err(OutboundError::Unreachable),
+        };
         Inspection { trail, connections }
     }
+}
 
+impl Sockets {
     async fn connections(
-        &self,
+        self: &Arc<Self>,
         request: &OutboundRequest,
         trail: &mut Trail,
     ) -> Result<Vec<Connection>, OutboundError> {
@@ -99,8 +104,8 @@ impl Outbound {
             .into_iter()
             .take(MAX_ADDRESSES)
             .map(|address| {
-                let (door, name) = (self.clone(), name.clone());
-                let trying = async move { door.connect(address, name).await };
+                let (sockets, name) = (Arc::clone(self), name.clone());
+                let trying = async move { sockets.connect(address, name).await };
                 (address, tokio::spawn(trying))
             })
             .collect();
@@ -125,10 +130,10 @@ impl Outbound {
             return Ok((address.into(), vec![SocketAddr::new(address, port)]));
         }
         let host = url.host_str().ok_or(OutboundError::InvalidUrl)?;
-        let found = match (way, &self.inner.finder) {
+        let found = match (way, &self.finder) {
             (Way::Service, Some(finder)) => finder.addresses(host, trail).await,
             (Way::Service, None) => return Err(OutboundError::InvalidUrl),
-            (Way::Guarded, _) => allowed_addresses(&self.inner.policy, host, port, trail).await,
+            (Way::Guarded, _) => allowed_addresses(&self.policy, host, port, trail).await,
             (Way::Exempt, _) => allowed_addresses(&Policy::default(), host, port, trail).await,
         };
         let name = ServerName::try_from(host.to_owned()).map_err(|_| OutboundError::InvalidUrl)?;
@@ -155,7 +160,7 @@ impl Outbound {
             Ok(Err(_)) => return Err(NoConnection::Unreachable),
             Err(_) => return Err(NoConnection::TimedOut),
         };
-        let connector = TlsConnector::from(Arc::new(self.inner.tls.config.clone()));
+        let connector = TlsConnector::from(Arc::new(self.tls.config.clone()));
         let agreeing = tokio::time::timeout(HANDSHAKE, connector.connect(name.clone(), stream));
         match agreeing.await {
             Ok(Ok(stream)) => {
@@ -170,7 +175,7 @@ impl Outbound {
     /// Until when a chain is good: some day it is not, and whoever says so says since when.
     fn good_until(&self, chain: &[CertificateDer<'_>], name: &ServerName<'_>) -> Option<u64> {
         let (own, others) = chain.split_first()?;
-        let verifier = self.inner.tls.verifier.as_ref()?;
+        let verifier = self.tls.verifier.as_ref()?;
         let then = UnixTime::since_unix_epoch(SOME_DAY);
         match verifier.verify_server_cert(own, others, name, &[], then) {
             Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext {

@@ -7,9 +7,11 @@
 //! what an answer means is for its callers.
 //!
 //! Read in this order: [`policy`] (which addresses), [`request`], [`outbound`] (sending), `resolver` and [`srv_resolver`] (from
-//! names to addresses), [`trail`], [`stream`], [`answer`]; then [`inspection`], for those who look for a fault on the way.
+//! names to addresses), [`trail`], [`stream`], [`answer`], [`carrier`] (no sockets at all, for simulations); then
+//! [`inspection`], for those who look for a fault on the way.
 
 pub mod answer;
+pub mod carrier;
 pub mod error;
 pub mod inspection;
 pub mod outbound;
@@ -27,6 +29,7 @@ pub use http;
 
 pub use self::{
     answer::OutboundAnswer,
+    carrier::{Carried, Carrier},
     error::{OutboundError, OutboundSetupError},
     inspection::{Connection, Inspection, NoConnection, WrongCertificate},
     outbound::{Outbound, OutboundConfig},

@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use url::{Host, Url};
 
 use crate::{
-    OutboundAnswer, OutboundError, OutboundRequest, OutboundSetupError, OutboundStream, Service,
+    Carrier, OutboundAnswer, OutboundError, OutboundRequest, OutboundSetupError, OutboundStream, Service,
+    carrier::carried,
     policy::{PRIVATE_RANGES, Policy},
     resolver::{Forbidden, Guarded},
     srv_resolver::{Finder, ServiceResolver},
@@ -43,10 +44,17 @@ pub struct OutboundConfig {
 /// The door. Cheap to clone.
 #[derive(Clone)]
 pub struct Outbound {
-    pub(crate) inner: Arc<Inner>,
+    pub(crate) door: Door,
 }
 
-pub(crate) struct Inner {
+/// How requests leave.
+#[derive(Clone)]
+pub(crate) enum Door {
+    Sockets(Arc<Sockets>),
+    Carried(Arc<dyn Carrier>),
+}
+
+pub(crate) struct Sockets {
     pub(crate) policy: Arc<Policy>,
     exempt: Vec<String>,
     guarded: Client,
@@ -95,7 +103,7 @@ impl Outbound {
             build(client(tls.config.clone(), CONNECT_TO_SERVICE).dns_resolver(resolver))
         });
         Ok(Self {
-            inner: Arc::new(Inner {
+            door: Door::Sockets(Arc::new(Sockets {
                 policy,
                 exempt: config
                     .exempt
@@ -107,8 +115,15 @@ impl Outbound {
                 service: service.transpose()?,
                 finder,
                 tls,
-            }),
+            })),
         })
+    }
+
+    /// A door without sockets: whatever is sent is carried by this.
+    pub fn carried_by(carrier: Arc<dyn Carrier>) -> Self {
+        Self {
+            door: Door::Carried(carrier),
+        }
     }
 
     /// Sends a request and reads the whole answer.
@@ -120,12 +135,20 @@ impl Outbound {
     pub async fn open(&self, request: OutboundRequest) -> Result<OutboundStream, OutboundError> {
         let deadline = Instant::now() + request.timeout;
         let (idle, max_bytes) = (request.idle, request.max_bytes);
-        let response = tokio::time::timeout_at(deadline, self.send_and_follow(request))
+        let sending = async {
+            match &self.door {
+                Door::Sockets(sockets) => sockets.send_and_follow(request).await,
+                Door::Carried(carrier) => carried(&**carrier, request).await,
+            }
+        };
+        let response = tokio::time::timeout_at(deadline, sending)
             .await
             .unwrap_or(Err(OutboundError::TimedOut))?;
         OutboundStream::new(response, deadline, idle, max_bytes)
     }
+}
 
+impl Sockets {
     /// Each place that the request is sent on to is held to the same rules.
     async fn send_and_follow(&self, mut request: OutboundRequest) -> Result<Response, OutboundError> {
         let mut url = Url::parse(&request.url).map_err(|_| OutboundError::InvalidUrl)?;
@@ -159,9 +182,9 @@ impl Outbound {
     /// The client for this URL, unless it must not be asked at all.
     fn client(&self, url: &Url, request: &OutboundRequest) -> Result<&Client, OutboundError> {
         match self.way(url, request)? {
-            Way::Exempt => Ok(&self.inner.unguarded),
-            Way::Guarded => Ok(&self.inner.guarded),
-            Way::Service => self.inner.service.as_ref().ok_or(OutboundError::InvalidUrl),
+            Way::Exempt => Ok(&self.unguarded),
+            Way::Guarded => Ok(&self.guarded),
+            Way::Service => self.service.as_ref().ok_or(OutboundError::InvalidUrl),
         }
     }
 
@@ -184,7 +207,7 @@ impl Outbound {
         if self.is_exempt(url) {
             return Ok(Way::Exempt);
         }
-        if literal.is_some_and(|address| !self.inner.policy.allows(address)) {
+        if literal.is_some_and(|address| !self.policy.allows(address)) {
             return Err(OutboundError::Denied);
         }
         Ok(Way::Guarded)
@@ -196,16 +219,19 @@ impl Outbound {
             Some(port) => format!("{host}:{port}"),
             None => host.to_owned(),
         };
-        self.inner.exempt.contains(&named)
+        self.exempt.contains(&named)
     }
 }
 
 impl std::fmt::Debug for Outbound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outbound")
-            .field("policy", &self.inner.policy)
-            .field("exempt", &self.inner.exempt)
-            .finish_non_exhaustive()
+        let mut shown = f.debug_struct("Outbound");
+        if let Way::Sockets(sockets) = &self.way {
+            shown
+                .field("policy", &sockets.policy)
+                .field("exempt", &sockets.exempt);
+        }
+        shown.finish_non_exhaustive()
     }
 }
 

@@ -72,6 +72,7 @@ pub(crate) fn federation_config(config: &Config) -> Result<FederationConfig, Sta
         old_keys: federation.old_keys.iter().map(old_key).collect(),
         allow_servers: federation.allow_servers.clone(),
         deny_servers: federation.deny_servers.clone(),
+        ..FederationConfig::default()
     })
 }
 

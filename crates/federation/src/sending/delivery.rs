@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     Federation, FederationError,
+    random::Randomness,
     tables::{DESTINATIONS, DestinationRow, OPEN_TRANSACTIONS, PENDING},
 };
 
@@ -54,7 +55,7 @@ impl Federation {
                 Err(error) => {
                     tracing::warn!(%server, %error, "what waits for a server cannot be read or written");
                     self.end_with(&server, |row| {
-                        after_failure(row, self.now_ms(), "the store failed", None)
+                        after_failure(row, self.now_and_luck(), "the store failed", None)
                     });
                     return;
                 }
@@ -216,12 +217,19 @@ impl Federation {
 
     async fn fail(&self, server: &ServerName, error: &FederationError) -> Result<(), StoreError> {
         let (words, pause_ms) = in_words(error);
-        let row = self.end_with(server, |row| after_failure(row, self.now_ms(), &words, pause_ms));
+        let row = self.end_with(server, |row| {
+            after_failure(row, self.now_and_luck(), &words, pause_ms)
+        });
         tracing::info!(%server, error = words, failures = row.failures, "sending to another server failed");
         let mut batch = Batch::new();
         batch.put(&DESTINATIONS, &(server.to_owned(),), &row);
         self.committed(batch).await?;
         self.catch_up_only(server).await
+    }
+
+    /// What a pause is made of.
+    fn now_and_luck(&self) -> (u64, &Randomness) {
+        (self.now_ms(), &self.config().randomness)
     }
 
     fn end_with(

@@ -1,6 +1,6 @@
 //! How it stands with one server: whether something waits for it, and when it may be tried.
 
-use crate::{random::part_of, tables::DestinationRow};
+use crate::{random::Randomness, tables::DestinationRow};
 
 /// The first pause after a failure; each further one is twice as long, up to the other (limits.md §4).
 const PAUSE_MS: u64 = 2 * 1_000;
@@ -97,14 +97,14 @@ impl Queue {
 /// failed together are not tried together.
 pub(super) fn after_failure(
     before: &DestinationRow,
-    now_ms: u64,
+    (now_ms, randomness): (u64, &Randomness),
     error: &str,
     wanted_pause_ms: Option<u64>,
 ) -> DestinationRow {
     let longest = PAUSE_MS
         .saturating_mul(1 << before.failures.min(20))
         .min(PAUSE_AT_MOST_MS);
-    let drawn = part_of(longest).max(PAUSE_AT_LEAST_MS);
+    let drawn = randomness.part_of(longest).max(PAUSE_AT_LEAST_MS);
     let pause = drawn.max(wanted_pause_ms.unwrap_or_default().min(PAUSE_AT_MOST_MS));
     DestinationRow {
         failures: before.failures.saturating_add(1),
@@ -126,7 +126,7 @@ mod tests {
             ..DestinationRow::default()
         };
         (0..200)
-            .map(|_| after_failure(&before, 1_000, "x", None).retry_at_ms - 1_000)
+            .map(|_| after_failure(&before, (1_000, &Randomness::system()), "x", None).retry_at_ms - 1_000)
             .collect()
     }
 
@@ -153,15 +153,15 @@ mod tests {
     #[test]
     fn a_server_that_asks_for_a_longer_pause_gets_it_up_to_an_hour() {
         let row = DestinationRow::default();
-        let pause = |wanted| after_failure(&row, 0, "x", Some(wanted)).retry_at_ms;
+        let pause = |wanted| after_failure(&row, (0, &Randomness::system()), "x", Some(wanted)).retry_at_ms;
         assert_eq!(pause(30_000), 30_000);
         assert_eq!(pause(u64::MAX), 3_600_000);
     }
 
     #[test]
     fn failures_are_counted_from_the_first_on() {
-        let first = after_failure(&DestinationRow::default(), 5, "x", None);
-        let second = after_failure(&first, 9, "y", None);
+        let first = after_failure(&DestinationRow::default(), (5, &Randomness::system()), "x", None);
+        let second = after_failure(&first, (9, &Randomness::system()), "y", None);
         assert_eq!((second.failures, second.failing_since_ms), (2, Some(5)));
         assert_eq!(second.last_error.as_deref(), Some("y"));
     }

@@ -1,6 +1,6 @@
 //! From events that go out to rows for each server that gets them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use gatehouse_rooms::{EventToSend, Rooms};
 use gatehouse_store::{Batch, Position, StoreError};
@@ -35,7 +35,7 @@ impl Follower {
             };
             let mut servers_of: HashMap<OwnedRoomId, Vec<OwnedServerName>> = HashMap::new();
             let mut batch = Batch::new();
-            let mut woken = HashSet::new();
+            let mut woken = BTreeSet::new();
             let mut count = 0;
             for event in &events {
                 if !servers_of.contains_key(&event.room_id) {
@@ -67,12 +67,12 @@ impl Follower {
         &mut self,
         federation: &Federation,
         batch: Batch,
-        woken: &mut HashSet<OwnedServerName>,
+        woken: &mut BTreeSet<OwnedServerName>,
         through: Position,
     ) -> Result<(), StoreError> {
         federation.committed(batch).await?;
         self.after = through;
-        for server in woken.drain() {
+        for server in std::mem::take(woken) {
             federation.add_work(server).await?;
         }
         Ok(())
@@ -84,7 +84,7 @@ fn receivers(
     federation: &Federation,
     event: &EventToSend,
     in_room: &[OwnedServerName],
-) -> HashSet<OwnedServerName> {
+) -> BTreeSet<OwnedServerName> {
     in_room
         .iter()
         .chain(&event.also_to)

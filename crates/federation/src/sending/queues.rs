@@ -1,7 +1,7 @@
 //! What the sending queue has in memory.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -25,7 +25,7 @@ const TOLD: usize = 5_000;
 
 /// What the queue has in memory.
 pub(crate) struct Sending {
-    pub(super) queues: Mutex<HashMap<OwnedServerName, Queue>>,
+    pub(super) queues: Mutex<BTreeMap<OwnedServerName, Queue>>,
     /// Something became due.
     pub(super) due: Notify,
     pub(super) proven: Arc<Semaphore>,

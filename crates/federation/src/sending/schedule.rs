@@ -10,7 +10,6 @@ use tokio::{task::JoinSet, time::MissedTickBehavior};
 use super::{destination::Queue, follower::Follower};
 use crate::{
     Federation,
-    random::part_of,
     tables::{DESTINATIONS, PENDING},
 };
 
@@ -44,7 +43,18 @@ impl Federation {
         let mut ticks: u32 = 0;
         loop {
             let mut retries = 0;
+            // In this order, so that what comes seldom is not kept waiting by what comes all the time.
             tokio::select! {
+                biased;
+                Some(_) = deliveries.join_next() => continue,
+                _ = tick.tick() => {
+                    retries = RETRIES_A_TICK;
+                    ticks = ticks.wrapping_add(1);
+                    if ticks.is_multiple_of(TICKS_A_REVIEW) && self.store().is_shared() {
+                        self.review().await?;
+                    }
+                }
+                () = self.sending().due.notified() => {}
                 notice = watch.next() => {
                     if notice.is_none() {
                         // The store has closed, and with it all ends.
@@ -53,15 +63,6 @@ impl Federation {
                     while watch.try_next().is_some() {}
                     follower.follow(self, rooms).await?;
                 }
-                () = self.sending().due.notified() => {}
-                _ = tick.tick() => {
-                    retries = RETRIES_A_TICK;
-                    ticks = ticks.wrapping_add(1);
-                    if ticks.is_multiple_of(TICKS_A_REVIEW) && self.store().is_shared() {
-                        self.review().await?;
-                    }
-                }
-                Some(_) = deliveries.join_next() => continue,
             }
             for server in self.take_due(retries) {
                 let (federation, rooms) = (self.clone(), rooms.clone());
@@ -104,7 +105,9 @@ impl Federation {
                 return Ok(());
             };
             self.add_work(server.clone()).await?;
-            let at_ms = self.now_ms().saturating_add(part_of(WAKING_MS));
+            let at_ms = self
+                .now_ms()
+                .saturating_add(self.config().randomness.part_of(WAKING_MS));
             if let Some(queue) = self.sending().queues.lock().get_mut(&server)
                 && queue.is_failing()
             {

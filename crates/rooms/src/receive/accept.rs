@@ -180,8 +180,9 @@ impl Rooms {
         }
         row.off_line = before.row.is_some();
         row.redacted_by = judged.kept.as_ref().and_then(|kept| kept.row.redacted_by.clone());
+        let version = transaction.head().version;
         let event = self
-            .redacted_before(&mut transaction, &pdu.event, &mut row)
+            .redacted_before(&mut transaction.batch, version, &pdu.event, &mut row)
             .await?;
         let event = Arc::new(event);
         let missing = match before.row {

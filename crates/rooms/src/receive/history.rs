@@ -84,6 +84,7 @@ impl Rooms {
         let Some(gap) = self.store.get(&BACKWARD, &key).await? else {
             return Ok(0);
         };
+        let version = self.version_of(room_id).await?.ok_or(WriteError::NoSuchRoom)?;
         let parents = pdus.iter().flat_map(|pdu| &pdu.event.prev_events);
         let ids = pdus.iter().map(|pdu| &pdu.event.event_id).chain(parents);
         let ids: HashSet<OwnedEventId> = ids.cloned().collect();
@@ -126,7 +127,8 @@ impl Rooms {
                 };
                 put_gap_row(&mut batch, room_id, *place, &row);
             }
-            put_event(&mut batch, (room_id, *place), &row, event);
+            let event = self.redacted_before(&mut batch, version, event, &mut row).await?;
+            put_event(&mut batch, (room_id, *place), &row, &event);
         }
         if put.is_empty() {
             return Ok(0);

@@ -169,13 +169,13 @@ impl Rooms {
                 break;
             }
             let raws = self
-                .ask_for_missing(fetching, (&earliest, &latest), (limit, floor + 1))
+                .ask_for_missing(fetching, (&earliest, &latest), (limit, floor))
                 .await;
             let checked = self.check_pdus(fetching.version, &fetching.room_id, &raws).await;
             let came: HashMap<_, _> = checked
                 .into_iter()
                 .flatten()
-                .filter(|pdu| pdu.event.depth > floor)
+                .filter(|pdu| pdu.event.depth >= floor)
                 .map(|pdu| (pdu.event.event_id.clone(), pdu))
                 .collect();
             latest = self
@@ -185,8 +185,9 @@ impl Rooms {
         Ok(found.into_values().collect())
     }
 
-    /// How deep the event is before which history is missing: mostly our join. What is no deeper is the room's past, not news,
-    /// and whoever pages back gets it. Who lies about depths is asked for less.
+    /// How deep the event is before which history is missing: mostly our join. What is less deep is the room's past, not news,
+    /// and whoever pages back gets it. What is as deep came while we were let in: somebody else's join, without which
+    /// nothing that they say would be allowed here. Who lies about depths is asked for less.
     async fn depth_of_oldest_gap(&self, head: &RoomHead) -> Result<u64, StoreError> {
         let range = Range::prefix(&(head.room_id.clone(),));
         let rows = self.store.scan(&BACKWARD, &range, Direction::Forward, 1).await?;

@@ -44,11 +44,9 @@ impl Rooms {
             return Ok(None);
         };
         if !self.absent(fetching, &unknown).await?.is_empty() {
-            let asked = self
-                .shared
-                .remote
-                .fetch(&fetching.origin, Fetch::Event { event_id: parent });
-            let raws = fetching.ask(asked).await.unwrap_or_default();
+            let Some(raws) = self.fetch_all(fetching, vec![parent.clone()]).await else {
+                return Ok(None);
+            };
             self.keep_raw_outliers(fetching, &raws).await?;
         }
         state.extend(self.state_of(fetching, &unknown).await?);
@@ -78,15 +76,9 @@ impl Rooms {
             };
             self.keep_raw_outliers(fetching, &raws).await?;
         } else if !missing.is_empty() {
-            let answers = stream::iter(missing.into_iter().map(|event_id| async move {
-                let asked = self
-                    .shared
-                    .remote
-                    .fetch(&fetching.origin, Fetch::Event { event_id: &event_id });
-                fetching.ask(asked).await.unwrap_or_default()
-            }));
-            let raws: Vec<_> = answers.buffered(AT_ONCE).collect::<Vec<_>>().await;
-            let raws: Vec<_> = raws.into_iter().flatten().collect();
+            let Some(raws) = self.fetch_all(fetching, missing).await else {
+                return Ok(None);
+            };
             self.keep_raw_outliers(fetching, &raws).await?;
         }
         Ok(Some(self.state_of(fetching, &ids.state).await?))
@@ -111,6 +103,25 @@ impl Rooms {
         };
         let (answered, raws) = tokio::join!(fetching.ask(asked), take);
         answered.and(raws)
+    }
+
+    /// All of these events, or nothing: a state of which a part is missing is another state, and would stay so. What comes
+    /// and is not authentic is another matter.
+    async fn fetch_all(
+        &self,
+        fetching: &Fetching,
+        event_ids: Vec<OwnedEventId>,
+    ) -> Option<Vec<RawPdu>> {
+        let answers = stream::iter(event_ids.into_iter().map(|event_id| async move {
+            let asked = self
+                .shared
+                .remote
+                .fetch(&fetching.origin, Fetch::Event { event_id: &event_id });
+            fetching.ask(asked).await
+        }));
+        let answers: Vec<Option<Vec<_>>> = answers.buffered(AT_ONCE).collect().await;
+        let answers: Option<Vec<Vec<_>>> = answers.into_iter().collect();
+        Some(answers?.into_iter().flatten().collect())
     }
 
     /// The state that these events make: those that are here and were not rejected (security.md E16).

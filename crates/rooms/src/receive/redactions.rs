@@ -1,7 +1,7 @@
 //! Redactions of other servers' users: whether they apply, now or when what they redact has come (security.md E22).
 
-use gatehouse_events::{Event, redact, redact_event};
-use gatehouse_store::{Direction, Range, StoreError};
+use gatehouse_events::{Event, RoomVersion, redact, redact_event};
+use gatehouse_store::{Batch, Direction, Range, StoreError};
 use ruma::{OwnedEventId, UserId, events::TimelineEventType};
 
 use super::Before;
@@ -114,16 +114,16 @@ impl Rooms {
         Ok(())
     }
 
-    /// The event, or what is left of it when a redaction of it came before; then `row` says so.
+    /// The event, or what is left of it when a redaction of it came before; then `row` says so. The batch is that of the
+    /// commit which puts the event there.
     pub(super) async fn redacted_before(
         &self,
-        transaction: &mut RoomTransaction,
+        batch: &mut Batch,
+        version: RoomVersion,
         event: &Event,
         row: &mut EventRow,
     ) -> Result<Event, StoreError> {
-        let room_id = transaction.head().room_id.clone();
-        let version = transaction.head().version;
-        let range = Range::prefix(&(room_id.clone(), event.event_id.clone()));
+        let range = Range::prefix(&(event.room_id.clone(), event.event_id.clone()));
         let pending = self
             .store
             .scan(&PENDING_REDACTIONS, &range, Direction::Forward, MAX_PENDING)
@@ -143,7 +143,7 @@ impl Rooms {
             if applies && row.redacted_by.is_none() {
                 row.redacted_by = Some(key.2.clone());
             }
-            transaction.batch.delete(&PENDING_REDACTIONS, &key);
+            batch.delete(&PENDING_REDACTIONS, &key);
         }
         if row.redacted_by.is_none() {
             return Ok(event.clone());
