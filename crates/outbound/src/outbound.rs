@@ -226,7 +226,7 @@ impl Sockets {
 impl std::fmt::Debug for Outbound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut shown = f.debug_struct("Outbound");
-        if let Way::Sockets(sockets) = &self.way {
+        if let Door::Sockets(sockets) = &self.door {
             shown
                 .field("policy", &sockets.policy)
                 .field("exempt", &sockets.exempt);
