@@ -35,7 +35,7 @@ pub(crate) fn peer(error: PeerError) -> ApiError {
     let invalid = |errcode| ApiError::new(StatusCode::BAD_REQUEST, errcode, message.clone());
     match error {
         PeerError::NoSuchRoom | PeerError::NoSuchEvent => ApiError::not_found(message),
-        PeerError::NotInRoom | PeerError::UserNotYours | PeerError::Refused(_) => {
+        PeerError::NotInRoom | PeerError::UserNotYours | PeerError::Refused(_) | PeerError::NotSigned(_) => {
             ApiError::forbidden(message)
         }
         PeerError::InviteBlocked(_) => ApiError::new(StatusCode::FORBIDDEN, "M_INVITE_BLOCKED", message),

@@ -7,7 +7,7 @@
 pub(crate) mod accept;
 mod adopt;
 mod backfill;
-mod check;
+pub(crate) mod check;
 mod history;
 mod judge;
 mod missing;
