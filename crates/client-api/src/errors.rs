@@ -44,6 +44,10 @@ pub(crate) fn remote(error: &RemoteError) -> ApiError {
     let new = |status, errcode| ApiError::new(status, errcode, message.clone());
     match error {
         RemoteError::Unreachable | RemoteError::BadAnswer => new(StatusCode::BAD_GATEWAY, "M_UNKNOWN"),
+        RemoteError::IncompatibleVersion(version) => {
+            new(StatusCode::BAD_REQUEST, "M_INCOMPATIBLE_ROOM_VERSION").with("room_version", version.clone())
+        }
+        RemoteError::BadJson => ApiError::bad_json(message),
         RemoteError::Refused { errcode, .. } => match errcode.as_str() {
             "M_NOT_FOUND" => ApiError::not_found(message),
             "M_INCOMPATIBLE_ROOM_VERSION" => new(StatusCode::BAD_REQUEST, "M_INCOMPATIBLE_ROOM_VERSION"),

@@ -38,7 +38,6 @@ fn unchanged() -> Router<ClientApi> {
         .merge(redaction::routes())
         .merge(room_send::routes())
         .merge(room_state::routes())
-        .merge(rooms::write_routes())
         .merge(rooms_page::state_content_routes())
 }
 

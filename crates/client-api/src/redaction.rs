@@ -1,6 +1,10 @@
 //! Redacting events.
 
-use axum::{Json, Router, extract::State, routing::put};
+use axum::{
+    Json, Router,
+    extract::State,
+    routing::{post, put},
+};
 use gatehouse_http::{ApiError, JsonText, Path, Requester};
 use gatehouse_rooms::{Transaction, WriteError, redact::Redaction};
 use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomId};
@@ -9,7 +13,12 @@ use serde_json::{Value, json};
 use crate::{ClientApi, body, errors, limits, paging, room_send::transaction};
 
 pub(crate) fn routes() -> Router<ClientApi> {
-    Router::new().route("/rooms/{room_id}/redact/{event_id}/{txn_id}", put(redact_event))
+    Router::new()
+        .route("/rooms/{room_id}/redact/{event_id}/{txn_id}", put(redact_event))
+        .route(
+            "/rooms/{room_id}/redact/{event_id}",
+            post(redact_without_transaction),
+        )
 }
 
 /// `PUT /_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}`
@@ -23,8 +32,17 @@ pub(crate) async fn redact_event(
     redact(&api, &requester, (&room_id, event_id), &text, Some(transaction)).await
 }
 
-/// Redacts, with a transaction id or as it was done in 2015, without.
-pub(crate) async fn redact(
+/// `POST /_matrix/client/v3/rooms/{roomId}/redact/{eventId}`, as it was done in 2015; old clients still do it under `r0`.
+async fn redact_without_transaction(
+    State(api): State<ClientApi>,
+    requester: Requester,
+    Path((room_id, event_id)): Path<(OwnedRoomId, OwnedEventId)>,
+    JsonText(text): JsonText,
+) -> Result<Json<Value>, ApiError> {
+    redact(&api, &requester, (&room_id, event_id), &text, None).await
+}
+
+async fn redact(
     api: &ClientApi,
     requester: &Requester,
     (room_id, event_id): (&RoomId, OwnedEventId),

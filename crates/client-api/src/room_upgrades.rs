@@ -48,17 +48,21 @@ async fn upgrade_room(
     Ok(Json(json!({ "replacement_room": replacement })))
 }
 
-/// Takes the user's own data of the room that this one replaces along, for one who has just come in.
+/// Takes along what belongs to the room that this one replaces, for one who has just come in: the user's own data, and the
+/// aliases that this server gave it.
 pub(crate) async fn follow(api: &ClientApi, user: &UserId, room: &RoomId) {
     if let Err(error) = try_follow(api, user, room).await {
-        // They are in all the same, and can tag the room themselves.
-        tracing::warn!(%room, ?error, "a user's data of an upgraded room has not gone along");
+        // They are in all the same, and can tag the room and move the aliases themselves.
+        tracing::warn!(%room, ?error, "what belongs to an upgraded room has not gone along");
     }
 }
 
 async fn try_follow(api: &ClientApi, user: &UserId, room: &RoomId) -> Result<(), ApiError> {
     if let Some(former) = api.rooms.predecessor_of(room).await? {
         api.accounts.follow_room(user, &former, room).await?;
+        // Where it was upgraded on another server, this is when ours gets to know the new room.
+        let moved = api.directory.follow_upgrade(&former, room).await;
+        moved.map_err(errors::alias)?;
     }
     Ok(())
 }

@@ -37,6 +37,9 @@ pub struct Unsigned {
     /// The redaction that applied to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redacted_because: Option<Box<ClientEvent>>,
+    /// The id of that redaction. Not in the specification; clients of Synapse look for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redacted_by: Option<OwnedEventId>,
     /// The membership that the one who asks had when it was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub membership: Option<MembershipState>,
@@ -53,6 +56,7 @@ impl Unsigned {
             && self.prev_content.is_none()
             && self.replaces_state.is_none()
             && self.redacted_because.is_none()
+            && self.redacted_by.is_none()
             && self.membership.is_none()
             && self.relations.is_none()
     }

@@ -67,9 +67,12 @@ async fn get_missing_previous_events(
     Path(room_id): Path<OwnedRoomId>,
     signed: Signed,
 ) -> Result<Json<Missing>, ApiError> {
+    // From no events there is no way to others: whoever names none gets none.
     #[derive(Deserialize)]
     struct Body {
+        #[serde(default)]
         earliest_events: Vec<OwnedEventId>,
+        #[serde(default)]
         latest_events: Vec<OwnedEventId>,
         limit: Option<usize>,
         min_depth: Option<u64>,

@@ -39,7 +39,7 @@ pub(crate) fn peer(error: PeerError) -> ApiError {
         PeerError::NoSuchRoom | PeerError::NoSuchEvent | PeerError::MembersMissing => {
             ApiError::not_found(message)
         }
-        PeerError::NotInRoom | PeerError::UserNotYours | PeerError::Refused(_) => {
+        PeerError::NotInRoom | PeerError::UserNotYours | PeerError::Refused(_) | PeerError::NotSigned(_) => {
             ApiError::forbidden(message)
         }
         PeerError::InviteBlocked(_) => ApiError::new(StatusCode::FORBIDDEN, "M_INVITE_BLOCKED", message),

@@ -7,7 +7,7 @@ use axum::{
 };
 use gatehouse_http::{ApiError, Path};
 use gatehouse_rooms::Sent;
-use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, owned_event_id};
 use serde_json::{Value, json};
 
 use crate::{
@@ -41,7 +41,7 @@ async fn make_leave(
 /// `PUT /_matrix/federation/v1/send_leave/{roomId}/{eventId}`
 async fn send_leave_v1(
     State(api): State<FederationApi>,
-    Path(path): Path<(OwnedRoomId, OwnedEventId)>,
+    Path(path): Path<(OwnedRoomId, String)>,
     signed: Signed<PDU_BODY>,
 ) -> Result<Json<Value>, ApiError> {
     leave(&api, path, &signed).await?;
@@ -51,7 +51,7 @@ async fn send_leave_v1(
 /// `PUT /_matrix/federation/v2/send_leave/{roomId}/{eventId}`
 async fn send_leave_v2(
     State(api): State<FederationApi>,
-    Path(path): Path<(OwnedRoomId, OwnedEventId)>,
+    Path(path): Path<(OwnedRoomId, String)>,
     signed: Signed<PDU_BODY>,
 ) -> Result<Json<Value>, ApiError> {
     leave(&api, path, &signed).await?;
@@ -60,9 +60,11 @@ async fn send_leave_v2(
 
 async fn leave(
     api: &FederationApi,
-    (room_id, event_id): (OwnedRoomId, OwnedEventId),
+    (room_id, event_id): (OwnedRoomId, String),
     signed: &Signed<PDU_BODY>,
 ) -> Result<(), ApiError> {
+    // An id that is none is no event's: what is wrong with the event itself is told first.
+    let event_id = OwnedEventId::try_from(event_id).unwrap_or_else(|_| owned_event_id!("$"));
     let sent = Sent {
         origin: &signed.origin,
         room_id: &room_id,

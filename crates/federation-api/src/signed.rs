@@ -113,7 +113,15 @@ fn require_plausible(api: &FederationApi, authorization: &[String]) -> Result<()
         .filter_map(|header| XMatrix::parse(header))
         .peekable();
     if headers.peek().is_none() {
-        return Err(unauthorized(VerifyError::Missing));
+        return Err(
+            if authorization.iter().any(|header| XMatrix::has_wrong_name(header)) {
+                ApiError::invalid_param(
+                    "The `origin` in the `Authorization` header is not the name of a server.",
+                )
+            } else {
+                unauthorized(VerifyError::Missing)
+            },
+        );
     }
     if headers.any(|header| api.federation.allows(&header.origin)) {
         Ok(())

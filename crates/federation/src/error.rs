@@ -33,6 +33,8 @@ pub struct ServerRefusal {
     pub errcode: String,
     /// Its sentence, without what could disturb a log.
     pub error: String,
+    /// The room's version, when that is what it does not like.
+    pub room_version: Option<String>,
     /// After how many seconds it wants to be asked again, when it says so.
     pub retry_after_s: Option<u64>,
 }

@@ -52,6 +52,13 @@ pub struct ReceivedTransaction {
     pub edus: Vec<Box<RawValue>>,
 }
 
+impl ReceivedTransaction {
+    /// Its events by the rooms that they say they are of, in their order. Those that name no room are left out.
+    pub fn by_room(self) -> HashMap<OwnedRoomId, Vec<Box<RawValue>>> {
+        by_room(self.pdus)
+    }
+}
+
 /// Why a transaction is not taken.
 #[derive(Debug, Clone, Error)]
 pub enum InboxError {

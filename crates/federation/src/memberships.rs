@@ -43,6 +43,29 @@ impl Federation {
         })
     }
 
+    /// What the room's summary says of guests.
+    pub(crate) async fn guest_can_join(
+        &self,
+        server: &ServerName,
+        room_id: &RoomId,
+    ) -> Result<bool, FederationError> {
+        #[derive(Deserialize)]
+        struct Hierarchy {
+            room: Summary,
+        }
+        #[derive(Deserialize)]
+        struct Summary {
+            room_id: String,
+            guest_can_join: bool,
+        }
+        let path = path("v1", &["hierarchy", room_id.as_str()]);
+        let path = with_query(path, [("suggested_only", "true".to_owned())]);
+        let hierarchy: Hierarchy = self
+            .ask_signed(SignedRequest::get(server, path, Bounds::QUESTION))
+            .await?;
+        Ok(hierarchy.room.room_id == room_id.as_str() && hierarchy.room.guest_can_join)
+    }
+
     pub(crate) async fn send_knock(
         &self,
         server: &ServerName,

@@ -18,6 +18,11 @@ impl From<FederationError> for RemoteError {
         match error {
             FederationError::Refused(refusal) => match refusal.status {
                 401 | 407 | 408 | 500.. => Self::Unreachable,
+                400 if refusal.errcode == "M_INCOMPATIBLE_ROOM_VERSION"
+                    && let Some(version) = refusal.room_version =>
+                {
+                    Self::IncompatibleVersion(version)
+                }
                 400..=499 => Self::Refused {
                     errcode: refusal.errcode,
                     error: refusal.error,
@@ -59,6 +64,11 @@ impl RemoteServers for Federation {
     ) -> Answer<'a, Template> {
         let asking = self.make_membership(server, room_id, user, membership);
         Box::pin(answered("making a membership", server, asking))
+    }
+
+    fn lets_guests_in<'a>(&'a self, server: &'a ServerName, room_id: &'a RoomId) -> Answer<'a, bool> {
+        let asking = self.guest_can_join(server, room_id);
+        Box::pin(answered("asking whether guests may join", server, asking))
     }
 
     fn send_join<'a>(

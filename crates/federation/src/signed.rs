@@ -55,6 +55,8 @@ const LARGE_BYTES: usize = 256 << 10;
 /// How much of a refusal's words is kept.
 const MAX_WORDS: usize = 300;
 const MAX_ERRCODE: usize = 64;
+/// Longer ones are no room versions.
+const MAX_VERSION: usize = 32;
 
 /// A request to a server.
 #[derive(Debug, Clone)]
@@ -172,6 +174,12 @@ pub(crate) async fn read<T: DeserializeOwned + Send + 'static>(body: Bytes) -> R
     }
 }
 
+/// Whether it may be the name of a room version (rooms, "Room version grammar").
+fn is_version(version: &str) -> bool {
+    let is_meant = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    (1..=MAX_VERSION).contains(&version.len()) && version.bytes().all(is_meant)
+}
+
 /// What an answer that is no success means.
 pub(crate) fn refusal(answer: &OutboundAnswer) -> FederationError {
     #[derive(Default, Deserialize)]
@@ -179,6 +187,7 @@ pub(crate) fn refusal(answer: &OutboundAnswer) -> FederationError {
     struct Said {
         errcode: String,
         error: String,
+        room_version: Option<String>,
     }
     let said: Said = serde_json::from_slice(&answer.body).unwrap_or_default();
     let is_word = |text: &str| {
@@ -196,6 +205,7 @@ pub(crate) fn refusal(answer: &OutboundAnswer) -> FederationError {
             String::new()
         },
         error: said.error.chars().filter(shown).take(MAX_WORDS).collect(),
+        room_version: said.room_version.filter(|version| is_version(version)),
         retry_after_s: answer.header(&RETRY_AFTER).and_then(|value| value.parse().ok()),
     })
 }

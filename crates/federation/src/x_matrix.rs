@@ -42,6 +42,42 @@ pub struct ReceivedRequest<'a> {
 impl XMatrix {
     /// From a header's value: `X-Matrix` and parameters as in RFC 9110, quoted or not.
     pub fn parse(header: &str) -> Option<Self> {
+        let Fields {
+            origin,
+            destination,
+            key,
+            sig,
+        } = Fields::of(header)?;
+        Some(Self {
+            origin: origin?.try_into().ok()?,
+            destination: destination.map(TryInto::try_into).transpose().ok()?,
+            key: key?,
+            sig: sig?,
+        })
+    }
+
+    /// Whether the header has all that it needs but for the name of its origin, which is none.
+    pub fn has_wrong_name(header: &str) -> bool {
+        Fields::of(header).is_some_and(|fields| {
+            let is_name = |origin: String| OwnedServerName::try_from(origin).is_ok();
+            fields.key.is_some()
+                && fields.sig.is_some()
+                && fields.origin.is_some_and(|origin| !is_name(origin))
+        })
+    }
+}
+
+/// What a header says, as it stands there.
+#[derive(Default)]
+struct Fields {
+    origin: Option<String>,
+    destination: Option<String>,
+    key: Option<String>,
+    sig: Option<String>,
+}
+
+impl Fields {
+    fn of(header: &str) -> Option<Self> {
         if header.len() > MAX_HEADER_BYTES {
             return None;
         }
@@ -49,13 +85,13 @@ impl XMatrix {
         if !scheme.eq_ignore_ascii_case("X-Matrix") {
             return None;
         }
-        let (mut origin, mut destination, mut key, mut sig) = (None, None, None, None);
+        let mut fields = Self::default();
         while let Some((name, value, after)) = parameter(rest) {
             let slot = match name.to_ascii_lowercase().as_str() {
-                "origin" => Some(&mut origin),
-                "destination" => Some(&mut destination),
-                "key" => Some(&mut key),
-                "sig" => Some(&mut sig),
+                "origin" => Some(&mut fields.origin),
+                "destination" => Some(&mut fields.destination),
+                "key" => Some(&mut fields.key),
+                "sig" => Some(&mut fields.sig),
                 _ => None,
             };
             // Whoever says a thing twice may mean two.
@@ -64,15 +100,7 @@ impl XMatrix {
             }
             rest = after;
         }
-        if !rest.trim().is_empty() {
-            return None;
-        }
-        Some(Self {
-            origin: origin?.try_into().ok()?,
-            destination: destination.map(TryInto::try_into).transpose().ok()?,
-            key: key?,
-            sig: sig?,
-        })
+        rest.trim().is_empty().then_some(fields)
     }
 }
 
@@ -292,6 +320,23 @@ mod tests {
             "X-Matrix  ORIGIN = \"a.example:80\" , extra=1, destination=b.example, key=\"ed\\25519:x\", sig=\"AB+/\"",
         ] {
             assert_eq!(XMatrix::parse(header).as_ref(), Some(&parsed), "{header}");
+        }
+    }
+
+    #[test]
+    fn an_origin_that_is_no_server_is_told_from_a_broken_header() {
+        let header = |origin: &str| format!("X-Matrix origin=\"{origin}\",key=\"ed25519:x\",sig=\"AB\"");
+        for origin in ["localhost:http", "a b", "a:123456", ""] {
+            assert!(XMatrix::has_wrong_name(&header(origin)), "{origin}");
+            assert_eq!(XMatrix::parse(&header(origin)), None);
+        }
+        for fine in [
+            header("a.example").as_str(),
+            "X-Matrix origin=\"a b\"",
+            "Bearer x",
+            "",
+        ] {
+            assert!(!XMatrix::has_wrong_name(fine), "{fine}");
         }
     }
 

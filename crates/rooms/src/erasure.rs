@@ -1,13 +1,16 @@
 //! What users who were erased have written (client-server API, `POST /account/deactivate`): those who were not in the
-//! room when it was sent are shown a redacted copy.
+//! room when it was sent are shown a redacted copy, and so is every other server that asks.
 //!
 //! State that makes the room what it is stays for everybody; of state, only memberships say something of who sent it.
 
 use std::{collections::HashSet, sync::Arc};
 
-use gatehouse_events::{redact, redact_event};
+use gatehouse_events::{Event, redact, redact_event};
 use gatehouse_store::{Position, StoreError};
-use ruma::{OwnedUserId, RoomId, events::room::member::MembershipState};
+use ruma::{
+    OwnedUserId, RoomId,
+    events::{TimelineEventType, room::member::MembershipState},
+};
 
 use crate::{Rooms, history_visibility::VisibilityTimeline, stored::StoredEvent};
 
@@ -55,6 +58,17 @@ impl Rooms {
             }
         }
         Ok(pdus)
+    }
+
+    /// Whether other servers get a redacted copy of the event, because its sender wanted that. What they were sent before
+    /// they keep.
+    pub(crate) async fn is_erased(&self, event: &Event) -> Result<bool, StoreError> {
+        let is_touched = event.state_key.is_none() || event.kind == TimelineEventType::RoomMember;
+        if !is_touched || !self.is_local(&event.sender) {
+            return Ok(false);
+        }
+        let erased = self.shared.accounts.erased_among([event.sender.clone()]).await?;
+        Ok(!erased.is_empty())
     }
 
     async fn erased_senders(

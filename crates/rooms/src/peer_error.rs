@@ -5,7 +5,10 @@ use gatehouse_store::StoreError;
 use ruma::OwnedUserId;
 use thiserror::Error;
 
-use crate::write_error::{Refusal, WriteError};
+use crate::{
+    receive::check::PduRefusal,
+    write_error::{Refusal, WriteError},
+};
 
 /// Why another server does not get what it asks for. The sentences are for whoever runs that server.
 #[derive(Debug, Clone, Error)]
@@ -40,6 +43,9 @@ pub enum PeerError {
     /// No user of this server may let the user in.
     #[error("The user may join, but nobody on this server may let them in. Ask another one.")]
     UnableToGrantJoin,
+    /// The event lacks a signature that counts.
+    #[error("{0}")]
+    NotSigned(String),
     /// What the server sent is no JSON that an event may be.
     #[error("{0}")]
     BadJson(String),
@@ -77,8 +83,20 @@ impl From<PduError> for PeerError {
     fn from(error: PduError) -> Self {
         match error {
             PduError::Json(error) => Self::BadJson(error.to_string()),
-            error => Self::Invalid(error.to_string()),
+            error @ (PduError::Unsigned(_)
+            | PduError::NoKey(_)
+            | PduError::Signature
+            | PduError::Field("signatures")) => Self::NotSigned(error.to_string()),
+            error @ (PduError::TooLarge | PduError::Field(_) | PduError::WrongRoom) => {
+                Self::Invalid(error.to_string())
+            }
         }
+    }
+}
+
+impl From<PduRefusal> for PeerError {
+    fn from(refusal: PduRefusal) -> Self {
+        refusal.error.into()
     }
 }
 

@@ -69,6 +69,7 @@ impl Rooms {
                 .as_ref()
                 .and_then(|id| companions.redactions.get(id))
             {
+                event.unsigned.redacted_by = Some(redaction.event_id().to_owned());
                 event.unsigned.redacted_because =
                     Some(Box::new(self.show(viewer, view, redaction, Detail::State)));
             }

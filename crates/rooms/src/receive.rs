@@ -7,7 +7,7 @@
 pub(crate) mod accept;
 pub(crate) mod adopt;
 mod backfill;
-mod check;
+pub(crate) mod check;
 mod history;
 pub(crate) mod judge;
 mod learning;

@@ -5,6 +5,7 @@ mod circles;
 mod costs;
 mod counted;
 mod gaps;
+mod made_up_gaps;
 mod memberships;
 mod neighbours;
 mod refusals;

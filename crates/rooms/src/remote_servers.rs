@@ -38,6 +38,12 @@ pub enum RemoteError {
         /// Its status.
         status: u16,
     },
+    /// The server does not take users of ours into the room, because one of the two does not know its version.
+    #[error("The room is of version {0}, which one of the two servers does not know.")]
+    IncompatibleVersion(String),
+    /// The event that the server answered with is no JSON that the room's version has.
+    #[error("The other server answered with an event that is no valid JSON. Nothing was changed.")]
+    BadJson,
     /// What the server answered makes no sense, is too long, or was not its to say.
     #[error("The other server gave an answer that cannot be used. Try again later.")]
     BadAnswer,
@@ -199,6 +205,12 @@ pub trait RemoteServers: ServerKeys {
         user: &'a UserId,
         membership: RemoteMembership,
     ) -> Answer<'a, Template>;
+
+    /// Whether the room lets guests in (`hierarchy`). Whoever cannot be asked has not said so.
+    fn lets_guests_in<'a>(&'a self, server: &'a ServerName, room_id: &'a RoomId) -> Answer<'a, bool> {
+        _ = (server, room_id);
+        Box::pin(std::future::ready(Err(RemoteError::Unreachable)))
+    }
 
     /// Joins (`send_join`).
     fn send_join<'a>(

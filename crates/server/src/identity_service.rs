@@ -27,20 +27,25 @@ pub(crate) fn told_to_clients(config: &Config) -> Option<String> {
     config.identity_servers.default.clone().or(bundled)
 }
 
-/// The names under which users may mean the bundled one.
+/// The names under which users may mean the bundled one: its own, the host at which it is reached, and the homeserver's,
+/// which is the only one that somebody who has configured nothing knows. What the operator lists is what they say it is.
 pub(crate) fn names(config: &Config) -> Vec<String> {
     if !config.identity_service.enabled {
         return Vec::new();
     }
     let base_url = base_url(config);
     let host = authority(&base_url).map(ToOwned::to_owned);
-    config
-        .identity_service
-        .server_name
-        .clone()
-        .into_iter()
-        .chain(host)
-        .collect()
+    let homeserver = Some(config.server_name.clone()).filter(|name| !is_listed(config, name));
+    let own = config.identity_service.server_name.clone();
+    own.into_iter().chain(host).chain(homeserver).collect()
+}
+
+fn is_listed(config: &Config, name: &str) -> bool {
+    let hosts = config.identity_servers.trusted.iter().map(|entry| {
+        let (_, host) = entry.split_once("://").unwrap_or(("", entry));
+        host.trim_end_matches('/')
+    });
+    hosts.into_iter().any(|host| host.eq_ignore_ascii_case(name))
 }
 
 /// The names for which homeservers sign requests to the service: its own, and the host at which they find it.
@@ -135,4 +140,21 @@ fn rates(config: &Config) -> Rates {
         };
     }
     rates
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bundled_service_is_known_by_the_homeservers_name_too() {
+        let mut config = Config::default();
+        let known = |config: &Config| names(config).contains(&"localhost".to_owned());
+        assert!(known(&config), "{:?}", names(&config));
+        // Unless the operator says that it is another's.
+        config.identity_servers.trusted = vec!["https://localhost/".to_owned()];
+        assert!(!known(&config));
+        config.identity_service.enabled = false;
+        assert_eq!(names(&config), Vec::<String>::new());
+    }
 }

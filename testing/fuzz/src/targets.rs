@@ -9,11 +9,13 @@ mod key;
 mod pdu;
 mod query;
 mod token;
+mod transaction;
 mod wildcard;
+mod x_matrix;
 
 pub use self::{
     address::address, event::event, filter::filter, identifier::identifier, json::json, key::key, pdu::pdu,
-    query::query, token::token, wildcard::wildcard,
+    query::query, token::token, transaction::transaction, wildcard::wildcard, x_matrix::x_matrix,
 };
 
 /// One parser, what must hold of it, and what it is known to take or to refuse.
@@ -43,6 +45,16 @@ pub const TARGETS: &[Target] = &[
         name: "pdu",
         check: pdu,
         corpus: pdu::CORPUS,
+    },
+    Target {
+        name: "transaction",
+        check: transaction,
+        corpus: transaction::CORPUS,
+    },
+    Target {
+        name: "x_matrix",
+        check: x_matrix,
+        corpus: x_matrix::CORPUS,
     },
     Target {
         name: "token",

@@ -1,7 +1,13 @@
 //! A homeserver that is played by a test: it has a name, a key, and a key server with TLS; it signs requests and events,
 //! true ones and false ones, and answers what it is asked as it was told to.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
@@ -26,6 +32,7 @@ pub struct Homeserver {
     key: Arc<SigningKey>,
     peer: Peer,
     answers: Answers,
+    refuses_keys: Arc<AtomicBool>,
 }
 
 /// An event that the homeserver has hashed and signed.
@@ -50,9 +57,11 @@ impl Homeserver {
         // The name is the address, which is known when the port is.
         let own = Arc::new(Mutex::new(String::new()));
         let own_name = Arc::clone(&own);
+        let refuses_keys = Arc::new(AtomicBool::new(false));
+        let refuses = Arc::clone(&refuses_keys);
         let peer = Peer::at(address, tls, move |asked| {
             let name = own_name.lock().clone();
-            if asked.uri.starts_with("/_matrix/key/v2/server") {
+            if asked.uri.starts_with("/_matrix/key/v2/server") && !refuses.load(Ordering::Relaxed) {
                 return Reply::json(200, &key_answer(&name, &shared, now_ms + KEYS_ARE_GOOD_MS));
             }
             let answer = scripted
@@ -72,6 +81,7 @@ impl Homeserver {
             key,
             peer,
             answers,
+            refuses_keys,
         })
     }
 
@@ -85,14 +95,38 @@ impl Homeserver {
         format!("@{localpart}:{}", self.name)
     }
 
+    /// Its key.
+    pub fn key(&self) -> &Arc<SigningKey> {
+        &self.key
+    }
+
     /// What it was asked so far.
     pub fn received(&self) -> Vec<Received> {
         self.peer.received()
     }
 
+    /// Waits until what it was asked is as it should be, and gives all of it.
+    pub async fn until(&self, is_so: impl Fn(&[Received]) -> bool) -> Result<Vec<Received>> {
+        self.peer.until(is_so).await
+    }
+
+    /// How often it was asked for what begins with this path.
+    pub fn times_asked(&self, path: &str) -> usize {
+        let received = self.peer.received();
+        received
+            .iter()
+            .filter(|asked| asked.uri.starts_with(path))
+            .count()
+    }
+
     /// From now on it answers so what begins with this path. What was told last comes first.
     pub fn answer(&self, path: &str, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
         self.answers.lock().push((path.to_owned(), Arc::new(answer)));
+    }
+
+    /// Whether it refuses to say which keys it has.
+    pub fn refuse_keys(&self, refuses: bool) {
+        self.refuses_keys.store(refuses, Ordering::Relaxed);
     }
 
     /// The `Authorization` of a request to a server.

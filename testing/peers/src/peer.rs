@@ -1,11 +1,11 @@
 //! A server that answers as its script says.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{rt::TokioIo, server::conn::auto};
 use parking_lot::Mutex;
@@ -17,6 +17,8 @@ use tokio::{
     task::AbortHandle,
 };
 use tokio_rustls::TlsAcceptor;
+
+use crate::reply::{Reply, ReplyBody};
 
 /// A request as it came.
 #[derive(Debug, Clone)]
@@ -45,53 +47,6 @@ impl Received {
     /// The body as JSON; `null` when it is none.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
-    }
-}
-
-/// What is answered.
-#[derive(Debug, Clone)]
-pub struct Reply {
-    status: u16,
-    headers: Vec<(&'static str, String)>,
-    body: Bytes,
-    /// Nothing is answered at all.
-    silent: bool,
-}
-
-impl Reply {
-    /// A status and JSON.
-    pub fn json(status: u16, body: &Value) -> Self {
-        Self {
-            status,
-            headers: vec![("content-type", "application/json".to_owned())],
-            body: Bytes::from(body.to_string()),
-            silent: false,
-        }
-    }
-
-    /// A status and bytes.
-    pub fn bytes(status: u16, body: impl Into<Bytes>) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: body.into(),
-            silent: false,
-        }
-    }
-
-    /// The connection stays open and nothing comes.
-    pub fn silence() -> Self {
-        Self {
-            silent: true,
-            ..Self::bytes(200, "")
-        }
-    }
-
-    /// With a header.
-    #[must_use]
-    pub fn header(mut self, name: &'static str, value: &str) -> Self {
-        self.headers.push((name, value.to_owned()));
-        self
     }
 }
 
@@ -220,7 +175,7 @@ async fn answer(
     request: Request<Incoming>,
     tls_name: Option<String>,
     (script, received): (Script, Arc<Log>),
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> io::Result<Response<ReplyBody>> {
     let (head, body) = request.into_parts();
     let request = Received {
         method: head.method,
@@ -239,10 +194,8 @@ async fn answer(
     let reply = script(&request);
     received.entries.lock().push(request);
     received.came.notify_waiters();
-    if reply.silent {
-        std::future::pending::<()>().await;
-    }
-    let mut response = Response::new(Full::new(reply.body));
+    let body = reply.body.begin().await?;
+    let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or_default();
     for (name, value) in reply.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {

@@ -171,14 +171,20 @@ impl<'a> User<'a> {
     ///
     /// When it is not true after half a minute.
     pub async fn sync_until(&self, what: &str, mut done: impl FnMut(&Value) -> bool) -> Value {
+        self.until(what, "", async |sync| done(sync)).await
+    }
+
+    /// As [`Self::sync_until`], with a filter, and with what has to be asked for.
+    async fn until(&self, what: &str, filter: &str, mut done: impl AsyncFnMut(&Value) -> bool) -> Value {
         let mut since = String::new();
         for _ in 0..SYNCS {
-            let sync = self.sync(&since, SYNC_TIMEOUT_MS).await;
-            if done(&sync) {
+            let path = format!("/sync?timeout={SYNC_TIMEOUT_MS}{filter}{since}");
+            let sync = self.get(&path).await.ok();
+            if done(&sync).await {
                 return sync;
             }
             let next = sync.get("next_batch").and_then(Value::as_str);
-            next.unwrap_or_default().clone_into(&mut since);
+            since = format!("&since={}", next.unwrap_or_default());
         }
         #[expect(clippy::panic, reason = "what never comes fails the test")]
         {
@@ -213,21 +219,12 @@ impl<'a> User<'a> {
     ///
     /// When it does not come within half a minute.
     pub async fn sees_membership(&self, room: &str, user: &str, membership: &str) {
-        let name = format!("{user} with {membership}");
-        let mut since = String::new();
-        for _ in 0..SYNCS {
+        let what = format!("{user} with {membership}");
+        self.until(&what, "", async |_| {
             let member = self.state(room, "m.room.member", user).await;
-            if member.body.get("membership").is_some_and(|is| is == membership) {
-                return;
-            }
-            let sync = self.sync(&since, SYNC_TIMEOUT_MS).await;
-            let next = sync.get("next_batch").and_then(Value::as_str);
-            next.unwrap_or_default().clone_into(&mut since);
-        }
-        #[expect(clippy::panic, reason = "what never comes fails the test")]
-        {
-            panic!("{}: {name} never came", self.id)
-        }
+            member.body.get("membership").is_some_and(|is| is == membership)
+        })
+        .await;
     }
 
     /// Waits until one is invited to (`invite`) or knocks at (`knock`) a room.
@@ -249,20 +246,11 @@ impl<'a> User<'a> {
     pub async fn sees_room_left(&self, room: &str) {
         let filter = escaped(r#"{"room":{"include_leave":true}}"#);
         let place = format!("/rooms/leave/{}", pointer(room));
-        let mut since = String::new();
-        for _ in 0..SYNCS {
-            let path = format!("/sync?timeout={SYNC_TIMEOUT_MS}&filter={filter}{since}");
-            let sync = self.get(&path).await.ok();
-            if sync.pointer(&place).is_some() {
-                return;
-            }
-            let next = sync.get("next_batch").and_then(Value::as_str);
-            since = format!("&since={}", next.unwrap_or_default());
-        }
-        #[expect(clippy::panic, reason = "what never comes fails the test")]
-        {
-            panic!("{} is still in {room}", self.id)
-        }
+        let what = format!("having left {room}");
+        self.until(&what, &format!("&filter={filter}"), async |sync| {
+            sync.pointer(&place).is_some()
+        })
+        .await;
     }
 
     /// A sync; `since` may be empty.

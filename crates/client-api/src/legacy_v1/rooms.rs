@@ -1,38 +1,19 @@
-//! Redacting without transaction ids, and pages of history.
+//! Pages of history.
 
-use axum::{
-    Json, Router,
-    extract::State,
-    routing::{get, post},
-};
-use gatehouse_http::{ApiError, JsonText, Path, Query, Requester};
+use axum::{Json, Router, extract::State, routing::get};
+use gatehouse_http::{ApiError, Path, Query, Requester};
 use gatehouse_rooms::{filter::RoomEventFilter, messages::MessagesQuery, token::Token};
-use ruma::{OwnedEventId, OwnedRoomId};
+use ruma::OwnedRoomId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
     ClientApi, errors,
     paging::{self, Dir},
-    redaction,
 };
-
-pub(super) fn write_routes() -> Router<ClientApi> {
-    Router::new().route("/rooms/{room_id}/redact/{event_id}", post(redact_event))
-}
 
 pub(super) fn read_routes() -> Router<ClientApi> {
     Router::new().route("/rooms/{room_id}/messages", get(get_room_events))
-}
-
-/// `POST /_matrix/client/api/v1/rooms/{roomId}/redact/{eventId}`
-async fn redact_event(
-    State(api): State<ClientApi>,
-    requester: Requester,
-    Path((room_id, event_id)): Path<(OwnedRoomId, OwnedEventId)>,
-    JsonText(text): JsonText,
-) -> Result<Json<Value>, ApiError> {
-    redaction::redact(&api, &requester, (&room_id, event_id), &text, None).await
 }
 
 #[derive(Deserialize)]

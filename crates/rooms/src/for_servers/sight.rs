@@ -1,4 +1,5 @@
-//! Which events a server may see: those that one of its users may (client-server API, "Room history visibility").
+//! Which events a server may see: those that one of its users may (client-server API, "Room history visibility"), and what
+//! their senders have not had erased.
 
 use gatehouse_events::{Event, redact};
 use gatehouse_store::StoreError;
@@ -58,7 +59,7 @@ impl<'a> ServerSight<'a> {
         let Ok(event) = event else {
             return Ok(None);
         };
-        let pdu = if self.sees(&event).await? {
+        let pdu = if self.sees(&event).await? && !self.rooms.is_erased(&event).await? {
             Some(row.pdu)
         } else {
             redact(&row.pdu, version).ok()

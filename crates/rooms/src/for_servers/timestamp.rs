@@ -1,13 +1,12 @@
 //! The event nearest to a time (`GET /timestamp_to_event`).
 
-use gatehouse_store::{Direction, Range};
+use gatehouse_store::Direction;
 use ruma::{OwnedEventId, RoomId, ServerName};
 
 use super::sight::ServerSight;
-use crate::{Rooms, peer_error::PeerError, tables::TIMESTAMPS};
+use crate::{Rooms, peer_error::PeerError, timestamp_to_event::ByTime};
 
-/// Index rows read at once, and in all.
-const BATCH: usize = 50;
+/// Events that are looked at: whether a server may see one costs more than for a user.
 const MAX_SCANNED: usize = 500;
 
 impl Rooms {
@@ -21,26 +20,9 @@ impl Rooms {
     ) -> Result<(OwnedEventId, u64), PeerError> {
         let head = self.room_of_member(origin, room_id).await?;
         let sight = ServerSight::new(self, &head, origin).await?;
-        let room = room_id.to_owned();
-        let mut range = Range::prefix(&(room.clone(),));
-        range = match direction {
-            Direction::Forward => range.from(&(room.clone(), ts_ms)),
-            Direction::Backward => range.through(&(room.clone(), ts_ms)),
-        };
-        let mut scanned = 0;
-        while scanned < MAX_SCANNED {
-            let rows = self.store.scan(&TIMESTAMPS, &range, direction, BATCH).await?;
-            scanned += BATCH;
-            let Some(((_, last_ts, last_position), _)) = rows.last() else {
-                break;
-            };
-            let last = (room.clone(), *last_ts, *last_position);
-            range = match direction {
-                Direction::Forward => range.after(&last),
-                Direction::Backward => range.before(&last),
-            };
-            let positions: Vec<_> = rows.iter().map(|((_, _, position), _)| *position).collect();
-            for stored in self.timeline_rows(room_id, &positions).await? {
+        let mut events = ByTime::new(room_id, ts_ms, direction, MAX_SCANNED);
+        while let Some(some) = events.next(self).await? {
+            for stored in some {
                 if stored.standing.is_shown() && sight.sees(&stored.event).await? {
                     return Ok((stored.event_id().to_owned(), stored.origin_server_ts()));
                 }

@@ -103,7 +103,7 @@ impl Rooms {
         let checked = self.check_pdus(head.version, sent.room_id, &[raw]).await;
         let checked = match checked.into_iter().next() {
             Some(Ok(pdu)) => pdu,
-            Some(Err(refused)) => return Err(PeerError::invalid(refused.to_string())),
+            Some(Err(refused)) => return Err(refused.into()),
             None => return Err(PeerError::invalid("The event cannot be read.")),
         };
         let accepting = Accepting {

@@ -33,13 +33,13 @@ use crate::{
 };
 
 /// How long one server may take for a proposal, or to take a knock or a leave. There are others to ask.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a server may take to take a user in: it sends a whole room (security.md T30).
 const PATIENCE_WITH_JOINS: Duration = Duration::from_mins(2);
 
 /// Waits for a server's answer no longer than this.
-async fn within<T>(
+pub(super) async fn within<T>(
     patience: Duration,
     answer: impl Future<Output = Result<T, RemoteError>>,
 ) -> Result<T, RemoteError> {

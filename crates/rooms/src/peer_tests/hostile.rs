@@ -153,11 +153,6 @@ fn not_invites_of_ours<'a>(
             state_key: None,
             ..good()
         },
-        // Not signed by the sender's server.
-        Forgery {
-            signed_by: "c",
-            ..good()
-        },
     ]
 }
 
@@ -175,6 +170,12 @@ async fn e01_nothing_but_an_invite_of_ours_by_one_of_theirs_is_signed() {
             "{number}: {refused:?}"
         );
     }
+    let by_another = Forgery {
+        signed_by: "c",
+        ..invite("11", &room, &a)
+    };
+    let refused = hand_in(&town, ("a", "11"), &room, &by_another.make(&town), None).await;
+    assert!(matches!(refused, Err(PeerError::NotSigned(_))), "{refused:?}");
     assert_eq!(town.own("b", &room).await, None, "nothing was kept");
 }
 
@@ -228,7 +229,7 @@ async fn e01_an_invite_that_names_an_invitation_by_address_has_the_senders_signa
         ..invite("11", &room, &a)
     };
     let refused = hand_in(&town, ("a", "11"), &room, &forged.make(&town), None).await;
-    assert!(matches!(refused, Err(PeerError::Invalid(_))), "{refused:?}");
+    assert!(matches!(refused, Err(PeerError::NotSigned(_))), "{refused:?}");
     let true_one = Forgery {
         content: third_party,
         ..invite("11", &room, &a)
@@ -388,11 +389,14 @@ async fn e05_e11_a_server_sends_its_own_users_memberships_and_as_the_path_says()
     invalid(send("b", &room, &"$other".try_into().unwrap(), &pdu).await);
     let refused = send("c", &room, &id, &pdu).await;
     assert!(matches!(refused, Err(PeerError::UserNotYours)), "{refused:?}");
+    let (of_another, unsigned) = Forgery {
+        signed_by: "c",
+        ..join()
+    }
+    .make(&town);
+    let refused = send("b", &room, &of_another, &unsigned).await;
+    assert!(matches!(refused, Err(PeerError::NotSigned(_))), "{refused:?}");
     for wrong in [
-        Forgery {
-            signed_by: "c",
-            ..join()
-        },
         Forgery {
             content: json!({ "membership": "leave" }),
             ..join()

@@ -417,17 +417,61 @@ async fn somebody_on_another_server_lets_in_whom_nobody_here_may() {
 }
 
 #[tokio::test]
-async fn guests_and_the_deactivated_do_not_join_rooms_of_others() {
+async fn guests_join_rooms_of_others_that_let_guests_in_and_no_others() {
+    let town = Town::new().await;
+    let welcome = [("m.room.guest_access", json!({ "guest_access": "can_join" }))];
+    let open = town.room_with("12", Preset::PublicChat, &welcome).await;
+    let closed = town.room("12", Preset::PublicChat).await;
+    let unseen = town.room_with("12", Preset::PrivateChat, &welcome).await;
+    let rooms = town.rooms("b");
+    let guest = town.guest("b").await;
+    let join = Join {
+        via: vec![name("c"), name("a")],
+        is_guest: true,
+        ..Join::default()
+    };
+    for room in [&closed, &unseen] {
+        let refused = rooms.join(&guest, room, &join).await;
+        assert!(matches!(refused, Err(WriteError::GuestsForbidden)), "{refused:?}");
+    }
+    assert_eq!(town.asked("make"), 0);
+    let join = Join {
+        via: vec![name("a")],
+        ..join
+    };
+    rooms.join(&guest, &open, &join).await.unwrap();
+    assert_eq!(town.membership("a", &open, &guest).await, MembershipState::Join);
+    // An invite opens the room to one who may know of it only then.
+    let a = town.rooms("a");
+    a.invite(&user("a"), &guest, &unseen, &plain()).await.unwrap();
+    rooms.join(&guest, &unseen, &join).await.unwrap();
+    assert_eq!(town.membership("a", &unseen, &guest).await, MembershipState::Join);
+}
+
+#[tokio::test]
+async fn a_guest_leaves_a_room_that_another_server_said_was_open_to_guests() {
     let town = Town::new().await;
     let room = town.room("12", Preset::PublicChat).await;
-    let rooms = town.rooms("b");
+    town.lie(Lies {
+        welcome: lie(|welcome| *welcome = true),
+        ..Lies::default()
+    });
+    let guest = town.guest("b").await;
     let join = Join {
         via: vec![name("a")],
         is_guest: true,
         ..Join::default()
     };
-    let refused = rooms.join(&user("b"), &room, &join).await;
-    assert!(matches!(refused, Err(WriteError::GuestsForbidden)));
+    let refused = town.rooms("b").join(&guest, &room, &join).await;
+    assert!(matches!(refused, Err(WriteError::GuestsForbidden)), "{refused:?}");
+    assert_eq!(town.membership("b", &room, &guest).await, MembershipState::Leave);
+}
+
+#[tokio::test]
+async fn the_deactivated_do_not_join_rooms_of_others() {
+    let town = Town::new().await;
+    let room = town.room("12", Preset::PublicChat).await;
+    let rooms = town.rooms("b");
     rooms.shared.accounts.deactivate_user(&user("b")).await.unwrap();
     let refused = town.join("b", &room).await;
     assert!(

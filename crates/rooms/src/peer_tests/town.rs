@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use gatehouse_accounts::{Accounts, NewUser};
+use gatehouse_accounts::{Accounts, DeviceRequest, NewUser};
 use gatehouse_events::{Clock, RoomVersion, SignatureNeeded, SigningKey};
 use gatehouse_store::{Direction, Position, Store};
 use parking_lot::Mutex;
@@ -51,6 +51,7 @@ impl<T> Clone for Lie<T> {
 #[derive(Default, Clone)]
 pub(super) struct Lies {
     pub(super) template: Lie<Template>,
+    pub(super) welcome: Lie<bool>,
     pub(super) joined: Lie<SentJoin>,
     pub(super) knocked: Lie<Vec<RawPdu>>,
     pub(super) invited: Lie<RawPdu>,
@@ -103,7 +104,9 @@ impl Wire {
 fn refused(error: PeerError) -> RemoteError {
     let (status, errcode) = match &error {
         PeerError::NoSuchRoom | PeerError::NoSuchEvent | PeerError::MembersMissing => (404, "M_NOT_FOUND"),
-        PeerError::NotInRoom | PeerError::UserNotYours | PeerError::Refused(_) => (403, "M_FORBIDDEN"),
+        PeerError::NotInRoom | PeerError::UserNotYours | PeerError::Refused(_) | PeerError::NotSigned(_) => {
+            (403, "M_FORBIDDEN")
+        }
         PeerError::InviteBlocked(_) => (403, "M_INVITE_BLOCKED"),
         PeerError::IncompatibleRoomVersion(_) => (400, "M_INCOMPATIBLE_ROOM_VERSION"),
         PeerError::UnableToAuthoriseJoin => (400, "M_UNABLE_TO_AUTHORISE_JOIN"),
@@ -176,6 +179,16 @@ impl RemoteServers for Port {
             Ok(self
                 .wire
                 .tell(|lies| lies.template.clone(), made.map_err(refused)?))
+        }
+        .boxed()
+    }
+
+    fn lets_guests_in<'a>(&'a self, server: &'a ServerName, room_id: &'a RoomId) -> Answer<'a, bool> {
+        async move {
+            let rooms = self.wire.ask(server, "hierarchy")?;
+            let described = rooms.hierarchy_for_server(&self.me, room_id, true).await;
+            let welcome = described.map_err(refused)?.room.room.guest_can_join;
+            Ok(self.wire.tell(|lies| lies.welcome.clone(), welcome))
         }
         .boxed()
     }
@@ -420,7 +433,8 @@ impl Town {
 
     /// Starts a server over what a store has.
     pub(super) fn open(&self, server: &str, store: Store, seed: u8) {
-        let config = gatehouse_accounts::Config::new(name(server));
+        let mut config = gatehouse_accounts::Config::new(name(server));
+        config.registration.guests = true;
         let accounts = Accounts::new(store.clone(), config, self.clock.clone());
         let config = Config {
             default_version: "12".parse().unwrap(),
@@ -444,6 +458,13 @@ impl Town {
         );
         self.wire.servers.lock().insert(name(server), rooms);
         self.wire.keys.lock().insert(name(server), key);
+    }
+
+    /// A guest of a server.
+    pub(super) async fn guest(&self, server: &str) -> OwnedUserId {
+        let accounts = self.rooms(server).shared.accounts.clone();
+        let guest = accounts.register_guest(DeviceRequest::default()).await;
+        guest.unwrap().user_id
     }
 
     pub(super) fn rooms(&self, server: &str) -> Rooms {

@@ -67,6 +67,18 @@ impl Fetching {
     }
 }
 
+/// What a server gives of what lies before an event that it sent.
+enum Ancestors {
+    /// These, or nothing because nothing was asked for or nobody answered.
+    Given(Vec<Pdu>),
+    /// It was asked for all of it, and answered with none.
+    KeptBack,
+}
+
+impl Ancestors {
+    const NONE: Self = Self::Given(Vec::new());
+}
+
 impl Rooms {
     /// Takes in an event, after those that it builds on.
     pub(super) async fn take_in_with_ancestors(
@@ -75,7 +87,10 @@ impl Rooms {
         pdu: Pdu,
     ) -> Result<Received, WriteError> {
         let event_id = pdu.event.event_id.clone();
-        let ancestors = self.missing_ancestors(fetching, &pdu).await?;
+        let Ancestors::Given(ancestors) = self.missing_ancestors(fetching, &pdu).await? else {
+            let reason = "its server keeps back what it follows";
+            return Ok(Received::Dropped(reason.to_owned()));
+        };
         let all = ancestors.into_iter().chain([pdu]).collect();
         let mut received = Received::Dropped("it follows itself".to_owned());
         for pdu in parents_first(all, |event| &event.prev_events) {
@@ -142,8 +157,9 @@ impl Rooms {
         Ok(unknown)
     }
 
-    /// The events between those that are here and this one, as far as the server gives them.
-    async fn missing_ancestors(&self, fetching: &mut Fetching, pdu: &Pdu) -> Result<Vec<Pdu>, WriteError> {
+    /// The events between those that are here and this one, as far as the server gives them. It is asked again as long as it
+    /// gives as many as it was asked for: with fewer it has said what it will.
+    async fn missing_ancestors(&self, fetching: &mut Fetching, pdu: &Pdu) -> Result<Ancestors, WriteError> {
         let event = &pdu.event;
         let mut wanted: HashSet<OwnedEventId> = self
             .not_here(&fetching.room_id, &event.prev_events)
@@ -151,14 +167,14 @@ impl Rooms {
             .into_iter()
             .collect();
         if wanted.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Ancestors::NONE);
         }
         let Some(head) = self.head(&fetching.room_id).await? else {
-            return Ok(Vec::new());
+            return Ok(Ancestors::NONE);
         };
         let floor = self.depth_of_oldest_gap(&head).await?;
         if event.depth <= floor {
-            return Ok(Vec::new());
+            return Ok(Ancestors::NONE);
         }
         let earliest: Vec<OwnedEventId> = head.extremities.iter().rev().take(AT_ONCE).cloned().collect();
         let mut found: HashMap<OwnedEventId, Pdu> = HashMap::new();
@@ -168,9 +184,16 @@ impl Rooms {
             if limit == 0 {
                 break;
             }
-            let raws = self
+            let asked = self
                 .ask_for_missing(fetching, (&earliest, &latest), (limit, floor))
                 .await;
+            let Some(raws) = asked else {
+                break;
+            };
+            // Whoever sends an event has what it follows. Of a room whose beginning is not here, that may be too old.
+            if raws.is_empty() && found.is_empty() && floor == 0 {
+                return Ok(Ancestors::KeptBack);
+            }
             let checked = self.check_pdus(fetching.version, &fetching.room_id, &raws).await;
             let came: HashMap<_, _> = checked
                 .into_iter()
@@ -181,8 +204,11 @@ impl Rooms {
             latest = self
                 .connect(&fetching.room_id, came, &mut wanted, &mut found)
                 .await?;
+            if raws.len() < limit {
+                break;
+            }
         }
-        Ok(found.into_values().collect())
+        Ok(Ancestors::Given(found.into_values().collect()))
     }
 
     /// How deep the event is before which history is missing: mostly our join. What is less deep is the room's past, not news,
@@ -205,7 +231,7 @@ impl Rooms {
         fetching: &Fetching,
         (earliest, latest): (&[OwnedEventId], &[OwnedEventId]),
         (limit, min_depth): (usize, u64),
-    ) -> Vec<Box<RawValue>> {
+    ) -> Option<Vec<Box<RawValue>>> {
         let fetch = Fetch::MissingEvents {
             room_id: &fetching.room_id,
             earliest,
@@ -214,9 +240,9 @@ impl Rooms {
             min_depth,
         };
         let asked = self.shared.remote.fetch(&fetching.origin, fetch);
-        let mut raws = fetching.ask(asked).await.unwrap_or_default();
+        let mut raws = fetching.ask(asked).await?;
         raws.truncate(limit);
-        raws
+        Some(raws)
     }
 
     /// Takes those of the events that are wanted, and wants what they follow. Says which of them to go on from: those whose

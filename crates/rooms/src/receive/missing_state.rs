@@ -32,24 +32,36 @@ impl Rooms {
         pdu: &Pdu,
     ) -> Result<Option<HashMap<(String, String), OwnedEventId>>, WriteError> {
         let event = &pdu.event;
-        if let Some(state) = self.get_state_at(fetching, &event.event_id).await? {
+        // What lies between is known to nobody here: the state is asked for where the gap ends, as others do it.
+        let unknown = self.unknown_of(&fetching.room_id, &event.prev_events).await?;
+        if let [parent] = unknown.as_slice()
+            && let Some(state) = self.get_state_after(fetching, parent).await?
+        {
             return Ok(Some(state));
         }
-        // A server may know it before what the event follows, and not before the event.
-        let unknown = self.unknown_of(&fetching.room_id, &event.prev_events).await?;
-        let [parent] = unknown.as_slice() else {
+        self.get_state_at(fetching, &event.event_id).await
+    }
+
+    /// The state before an event, and what the event itself sets.
+    async fn get_state_after(
+        &self,
+        fetching: &Fetching,
+        event_id: &OwnedEventId,
+    ) -> Result<Option<HashMap<(String, String), OwnedEventId>>, WriteError> {
+        let Some(mut state) = self.get_state_at(fetching, event_id).await? else {
             return Ok(None);
         };
-        let Some(mut state) = self.get_state_at(fetching, parent).await? else {
-            return Ok(None);
-        };
-        if !self.absent(fetching, &unknown).await?.is_empty() {
-            let Some(raws) = self.fetch_all(fetching, vec![parent.clone()]).await else {
+        let event = std::slice::from_ref(event_id);
+        if !self.absent(fetching, event).await?.is_empty() {
+            let Some(raws) = self.fetch_all(fetching, vec![event_id.clone()]).await else {
                 return Ok(None);
             };
             self.keep_raw_outliers(fetching, &raws).await?;
         }
-        state.extend(self.state_of(fetching, &unknown).await?);
+        if !self.absent(fetching, event).await?.is_empty() {
+            return Ok(None);
+        }
+        state.extend(self.state_of(fetching, event).await?);
         Ok(Some(state))
     }
 

@@ -51,6 +51,10 @@ impl Rooms {
         let Some(target) = &event.redacts else {
             return Ok(Redacts::Nothing);
         };
+        // Where events choose their ids, one may name itself. It redacts nothing, and waits for nothing (security.md E23).
+        if *target == event.event_id {
+            return Ok(Redacts::NotOne);
+        }
         let by_power = self.may_redact(head, event, before, loaded).await?;
         let ids = std::slice::from_ref(target);
         let Some(placed) = self.placed(&head.room_id, ids).await?.remove(target) else {

@@ -1,5 +1,7 @@
 //! Events that are missing: fetched, left out, or come later.
 
+use std::sync::atomic::Ordering;
+
 use gatehouse_store::{Batch, Direction, Position};
 use ruma::{EventId, OwnedEventId};
 
@@ -118,6 +120,43 @@ async fn an_event_after_a_gap_comes_with_the_state_before_it() {
         let topic = state.iter().find(|event| event.kind() == "m.room.topic").unwrap();
         assert_eq!(topic.event_id(), unseen);
     }
+}
+
+/// Whoever sends an event has what it follows: a server that gives none of it is not asked what the state would be.
+#[tokio::test]
+async fn what_follows_events_that_its_server_keeps_back_is_dropped() {
+    for version in ["2", "12"] {
+        let world = World::new(version, 2).await;
+        let kept_back = world.act(1, &admin(1), message("kept back")).await.unwrap();
+        let sent = world.act(1, &admin(1), message("sent")).await.unwrap();
+        *world.neighbours.keeps_back.lock() = true;
+        for event in [&sent, &world.act(1, &admin(1), message("next")).await.unwrap()] {
+            let received = world.tell(1, 0, event).await;
+            assert!(
+                matches!(received, Received::Dropped(_)),
+                "{version}: {received:?}"
+            );
+        }
+        assert!(world.neighbours.asked_for_state.lock().is_empty(), "{version}");
+        *world.neighbours.keeps_back.lock() = false;
+        assert_eq!(world.tell(1, 0, &sent).await, Received::Accepted);
+        assert!(history(&world, 0).await.contains(&kept_back));
+    }
+}
+
+/// One that gives fewer events than were asked for has said what it will; the state is asked for where they end.
+#[tokio::test]
+async fn state_is_asked_for_where_the_gap_ends() {
+    let world = World::new("12", 2).await;
+    let hidden = world.act(1, &admin(1), message("hidden")).await.unwrap();
+    let given = world.act(1, &admin(1), message("given")).await.unwrap();
+    let sent = world.act(1, &admin(1), message("sent")).await.unwrap();
+    world.neighbours.withheld.lock().insert(hidden.clone());
+    assert_eq!(world.tell(1, 0, &sent).await, Received::Accepted);
+    assert_eq!(*world.neighbours.asked_for_state.lock(), [hidden.clone()]);
+    assert_eq!(world.neighbours.asked_for_missing.load(Ordering::Relaxed), 1);
+    let (_, missing) = gap_before(&world, 0, &given).await.unwrap();
+    assert_eq!(missing, [hidden]);
 }
 
 #[tokio::test]

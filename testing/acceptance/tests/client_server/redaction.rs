@@ -31,6 +31,7 @@ async fn what_is_redacted_is_gone_and_says_why() {
         assert_eq!(shown["content"], json!({}));
         let because = &shown["unsigned"]["redacted_because"];
         assert_eq!(because["event_id"], redaction["event_id"]);
+        assert_eq!(shown["unsigned"]["redacted_by"], redaction["event_id"]);
         assert_eq!(because["content"]["reason"], "spam");
         assert_eq!(because["content"]["redacts"], said.as_str());
         assert_eq!(because["redacts"], said.as_str());
@@ -87,6 +88,30 @@ async fn a_repeated_redaction_is_one() {
     let first = redact(&alice, &room, &said, "2").await.ok();
     assert_eq!(redact(&alice, &room, &said, "2").await.ok(), first);
     assert_ne!(redact(&alice, &room, &said, "3").await.ok(), first);
+}
+
+#[tokio::test]
+async fn old_clients_redact_without_a_transaction() {
+    let server = started().await;
+    let alice = server.user("alice").await;
+    let room = alice.public_room().await;
+    for version in ["api/v1", "r0", "v3"] {
+        let said = alice
+            .say(&room, version.trim_start_matches("api/"), "hello")
+            .await;
+        let path = format!(
+            "/_matrix/client/{version}/rooms/{}/redact/{}",
+            escaped(&room),
+            escaped(&said)
+        );
+        let redacted = alice.request("POST", &path, Some(&json!({}))).await.ok();
+        assert!(redacted["event_id"].is_string(), "{version}");
+        assert_eq!(
+            event(&alice, &room, &said).await["content"],
+            json!({}),
+            "{version}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -138,3 +138,38 @@ async fn b25_a_room_that_keeps_to_its_server_lets_nobody_of_another_in() {
         .await
         .refused(403, "M_FORBIDDEN");
 }
+
+#[tokio::test]
+async fn guests_join_rooms_of_other_servers_that_let_guests_in() {
+    let town = Town::new().await;
+    let (alice, _) = town.people().await;
+    let guest = town.there.guest().await;
+    for (access, is_let_in) in [("can_join", true), ("forbidden", false)] {
+        let room = alice
+            .create_room(json!({ "preset": "trusted_private_chat" }))
+            .await;
+        let content = json!({ "guest_access": access });
+        alice
+            .set_state(&room, "m.room.guest_access", "", content)
+            .await
+            .ok();
+        alice.act_on("invite", &room, &guest.id).await.ok();
+        let joined = join_via(&guest, &room, &alice).await;
+        if is_let_in {
+            joined.ok();
+            alice.sees_membership(&room, &guest.id, "join").await;
+            alice
+                .set_state(
+                    &room,
+                    "m.room.guest_access",
+                    "",
+                    json!({ "guest_access": "forbidden" }),
+                )
+                .await
+                .ok();
+            alice.sees_membership(&room, &guest.id, "leave").await;
+        } else {
+            joined.refused(403, "M_GUEST_ACCESS_FORBIDDEN");
+        }
+    }
+}

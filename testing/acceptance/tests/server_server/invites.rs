@@ -1,7 +1,7 @@
 //! `invites-v1.yaml` and `invites-v2.yaml`
 
 use gatehouse_events::RoomVersion;
-use gatehouse_test_peers::{Authority, SignedEvent};
+use gatehouse_test_peers::{Authority, Reply, SignedEvent};
 use gatehouse_testkit::user::escaped;
 use ruma::OwnedRoomId;
 use serde_json::{Value, json};
@@ -146,10 +146,12 @@ async fn e01_nothing_but_an_invite_of_a_user_of_ours_is_signed() {
         .unwrap();
     let mut changed = invite.pdu.clone();
     changed["content"]["displayname"] = "somebody else".into();
-    for pdu in [&unsigned, &forged.pdu, &changed] {
+    for pdu in [&unsigned, &forged.pdu] {
         let answer = visitor.put(&room.path(&invite.id), &room.body(pdu)).await;
-        answer.refused(400, "M_INVALID_PARAM");
+        answer.refused(403, "M_FORBIDDEN");
     }
+    let answer = visitor.put(&room.path(&invite.id), &room.body(&changed)).await;
+    answer.refused(400, "M_INVALID_PARAM");
     let answer = other.put(&room.path(&invite.id), &room.body(&invite.pdu)).await;
     answer.refused(400, "M_INVALID_PARAM");
     assert!(
@@ -251,4 +253,51 @@ async fn the_old_form_is_for_the_first_version() {
     let answer = visitor.put(&path, &invite.pdu).await.ok();
     assert_eq!(answer[0], 200);
     assert!(answer[1]["event"]["signatures"]["test.example"].is_object());
+}
+
+#[tokio::test]
+async fn b12_whether_there_is_such_a_user_is_not_told() {
+    let authority = Authority::new().unwrap();
+    let server = host(&authority).await;
+    let visitor = Visitor::new(&authority, &server).await;
+    let alice = server.user("alice").await;
+    for user in [alice.id.as_str(), "@nobody:test.example"] {
+        let room = foreign_room(&visitor, "10", user);
+        let invite = room.signed(&visitor);
+        let answer = visitor
+            .put(&room.path(&invite.id), &room.body(&invite.pdu))
+            .await
+            .ok();
+        assert!(
+            answer["event"]["signatures"]["test.example"].is_object(),
+            "{user}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn e27_an_answer_or_a_rejection_that_is_no_canonical_json_is_refused_as_that() {
+    let authority = Authority::new().unwrap();
+    let server = host(&authority).await;
+    let visitor = Visitor::new(&authority, &server).await;
+    let alice = server.user("alice").await;
+    let bob = visitor.home.user("bob");
+    let room = alice.create_room(json!({ "room_version": "6" })).await;
+    visitor.home.answer("/_matrix/federation/v2/invite/", |asked| {
+        let mut body: Value = serde_json::from_slice(&asked.body).unwrap();
+        body["event"]["bad"] = json!(1.5);
+        Reply::json(200, &json!({ "event": body["event"] }))
+    });
+    alice
+        .act_on("invite", &room, &bob)
+        .await
+        .refused(400, "M_BAD_JSON");
+    let public = alice.public_room().await;
+    visitor.join(&public, &bob).await;
+    let room = escaped(&public);
+    let path = format!("/_matrix/federation/v1/make_leave/{room}/{}", escaped(&bob));
+    let mut leave = visitor.get(&path).await.ok()["event"].clone();
+    leave["content"]["bad"] = json!(1.5);
+    let path = format!("/_matrix/federation/v2/send_leave/{room}/not-an-id");
+    visitor.put(&path, &leave).await.refused(400, "M_BAD_JSON");
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use gatehouse_events::Pdu;
-use gatehouse_test_peers::Authority;
+use gatehouse_test_peers::{Authority, Reply};
 use gatehouse_testkit::user::escaped;
 use ruma::OwnedRoomId;
 use serde_json::{Value, json};
@@ -117,11 +117,13 @@ async fn e05_servers_join_for_their_own_users_and_sign_it() {
         .await
         .refused(403, "M_FORBIDDEN");
     let mut unsigned = join.pdu.clone();
-    unsigned["signatures"] = json!({});
-    visitor
-        .put(&send_join(&room, &join.id), &unsigned)
-        .await
-        .refused(400, "M_INVALID_PARAM");
+    for signatures in [json!({}), json!(null)] {
+        unsigned["signatures"] = signatures;
+        visitor
+            .put(&send_join(&room, &join.id), &unsigned)
+            .await
+            .refused(403, "M_FORBIDDEN");
+    }
     let id: OwnedRoomId = room.as_str().try_into().unwrap();
     let forged = other
         .home
@@ -130,7 +132,7 @@ async fn e05_servers_join_for_their_own_users_and_sign_it() {
     visitor
         .put(&send_join(&room, &forged.id), &forged.pdu)
         .await
-        .refused(400, "M_INVALID_PARAM");
+        .refused(403, "M_FORBIDDEN");
     assert_eq!(alice.state(&room, "m.room.member", &bob).await.status, 404);
     visitor.put(&send_join(&room, &join.id), &join.pdu).await.ok();
 }
@@ -239,4 +241,30 @@ async fn who_may_not_join_is_not_proposed_to() {
         .await
         .refused(403, "M_FORBIDDEN");
     visitor.make_join(&room, &bob).await.refused(403, "M_FORBIDDEN");
+}
+
+#[tokio::test]
+async fn whoever_cannot_join_is_told_which_version_the_room_is_of() {
+    let authority = Authority::new().unwrap();
+    let server = host(&authority).await;
+    let visitor = Visitor::new(&authority, &server).await;
+    let alice = server.user("alice").await;
+    let room = format!("!new:{}", visitor.home.name());
+    for (said, told) in [("org.new.13", json!("org.new.13")), ("<b>", json!(null))] {
+        visitor
+            .home
+            .answer("/_matrix/federation/v1/make_join/", move |_| {
+                let refusal =
+                    json!({ "errcode": "M_INCOMPATIBLE_ROOM_VERSION", "error": "no", "room_version": said });
+                Reply::json(400, &refusal)
+            });
+        let path = format!(
+            "/join/{}?server_name={}",
+            escaped(&room),
+            escaped(visitor.home.name())
+        );
+        let refused = alice.post(&path, json!({})).await;
+        let refused = refused.refused(400, "M_INCOMPATIBLE_ROOM_VERSION");
+        assert_eq!(refused["room_version"], told);
+    }
 }

@@ -1,6 +1,12 @@
 //! The server-server API, by page of the specification.
 
 #[cfg(test)]
+mod hostile_answers;
+#[cfg(test)]
+mod hostile_history;
+#[cfg(test)]
+mod hostile_senders;
+#[cfg(test)]
 mod invites;
 #[cfg(test)]
 mod joins;
@@ -16,6 +22,8 @@ mod public_rooms;
 mod query;
 #[cfg(test)]
 mod reads;
+#[cfg(test)]
+mod server_acl;
 #[cfg(test)]
 mod space_hierarchy;
 #[cfg(test)]

@@ -70,3 +70,16 @@ async fn profiles_of_users_of_this_server_are_told() {
         .await;
     unsigned.refused(401, "M_UNAUTHORIZED");
 }
+
+#[tokio::test]
+async fn a_request_of_what_is_no_server_is_refused_as_that() {
+    let authority = Authority::new().unwrap();
+    let server = host(&authority).await;
+    let visitor = Visitor::new(&authority, &server).await;
+    let path = "/_matrix/federation/v1/query/profile?user_id=@alice:test.example";
+    let authorization = "X-Matrix origin=\"localhost:http\",key=\"ed25519:a\",sig=\"AAAA\"";
+    visitor
+        .ask_with(authorization, "GET", path, None)
+        .await
+        .refused(400, "M_INVALID_PARAM");
+}

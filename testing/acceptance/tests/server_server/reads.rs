@@ -116,6 +116,37 @@ async fn missing_events_are_those_between() {
         "never more than twenty"
     );
     assert_eq!(ask(&all[3], &all[4], 10).await, Vec::<String>::new());
+    // Between nothing and nothing lies nothing.
+    let path = format!("{V1}/get_missing_events/{}", escaped(&room));
+    let answer = visitor.ask("POST", &path, Some(&json!({}))).await.ok();
+    assert_eq!(answer, json!({ "events": [] }));
+}
+
+#[tokio::test]
+async fn what_erased_users_wrote_is_redacted_for_other_servers() {
+    let authority = Authority::new().unwrap();
+    let server = host(&authority).await;
+    let visitor = Visitor::new(&authority, &server).await;
+    let (_, room, visited, _) = conversation(&server, &visitor, "10", "shared").await;
+    let carol = server.user("carol").await;
+    carol.join(&room).await.ok();
+    let said = carol.say(&room, "1", "forget me").await;
+    let texts = async || {
+        let one = visitor.get(&format!("{V1}/event/{}", escaped(&said))).await.ok();
+        let path = format!("{V1}/backfill/{}?v={}&limit=1", escaped(&room), escaped(&said));
+        let history = visitor.get(&path).await.ok();
+        [one, history].map(|answer| {
+            assert_eq!(visited.read(&answer["pdus"][0]).id, said);
+            answer["pdus"][0]["content"].clone()
+        })
+    };
+    assert_eq!(texts().await, [message("forget me"), message("forget me")]);
+    let body = json!({ "erase": true, "auth": {
+        "type": "m.login.password", "password": "password of carol",
+        "identifier": { "type": "m.id.user", "user": "carol" },
+    } });
+    carol.post("/account/deactivate", body).await.ok();
+    assert_eq!(texts().await, [json!({}), json!({})]);
 }
 
 #[tokio::test]

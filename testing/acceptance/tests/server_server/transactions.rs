@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use crate::visitor::{VERSIONS, VisitedRoom, Visitor, host, message};
 
 /// A public room of this version.
-async fn public_room(user: &User<'_>, version: &str) -> String {
+pub(crate) async fn public_room(user: &User<'_>, version: &str) -> String {
     user.create_room(json!({ "preset": "public_chat", "room_version": version }))
         .await
 }
 
 /// The texts of a room's messages, oldest first.
-async fn texts(user: &User<'_>, room: &str) -> Vec<String> {
+pub(crate) async fn texts(user: &User<'_>, room: &str) -> Vec<String> {
     let path = format!("/rooms/{}/messages?dir=b&limit=200", escaped(room));
     texts_in(&user.get(&path).await.ok())
 }
@@ -30,7 +30,7 @@ fn texts_in(page: &Value) -> Vec<String> {
 }
 
 /// Everything that a client may ask of the room still works.
-async fn is_healthy(user: &User<'_>, room: &str) {
+pub(crate) async fn is_healthy(user: &User<'_>, room: &str) {
     user.whole_state(room).await;
     user.sync("", 0).await;
     texts(user, room).await;
@@ -304,4 +304,29 @@ async fn e30_who_is_kept_out_by_the_rooms_acl_is_kept_out_of_everything() {
         .ask("POST", &path, Some(&body))
         .await
         .refused(403, "M_FORBIDDEN");
+}
+
+#[tokio::test]
+async fn e23_redactions_of_themselves_and_of_each_other_end() {
+    let authority = Authority::new().unwrap();
+    let server = host(&authority).await;
+    let visitor = Visitor::new(&authority, &server).await;
+    let alice = server.user("alice").await;
+    let bob = visitor.home.user("bob");
+    let room = public_room(&alice, "1").await;
+    let mut visited = visitor.join(&room, &bob).await;
+    let id = |name: &str| format!("${name}:{}", visitor.home.name());
+    for (event, redacts) in [("self", "self"), ("one", "two"), ("two", "one")] {
+        let mut redaction = visitor.build(&visited, &bob, "m.room.redaction", None, &json!({}));
+        redaction["event_id"] = id(event).into();
+        redaction["redacts"] = id(redacts).into();
+        visited.last = visitor
+            .home
+            .sign(visited.version, &visited.id, &redaction)
+            .unwrap();
+        let told = visitor.send(std::slice::from_ref(&visited.last.pdu)).await;
+        assert_eq!(told, json!({ id(event): {} }));
+    }
+    alice.sees_event(&room, &id("self")).await;
+    alice.sees_event(&room, &id("two")).await;
 }

@@ -53,8 +53,17 @@ impl Rooms {
         let (pdu, target) = self.read_invite(invite, version)?;
         let shown = self.read_shown(invite, version).await?;
         let pdu = self.authentic_invite(invite, version, &pdu).await?;
-        self.require_welcome(&target).await?;
-        self.keep_invite(invite, version, &target, pdu, shown).await
+        let is_somebody = self.require_welcome(&target).await?;
+        self.require_fits(invite, version, &target).await?;
+        let signed = self.with_our_signature(pdu)?;
+        let raw = RawValue::from_string(signed.json.clone());
+        let raw = raw.map_err(|error| PeerError::invalid(error.to_string()))?;
+        // Where we are in the room the invite comes to it in a transaction, as every event does.
+        if is_somebody && !self.is_here(invite.room_id).await? {
+            self.keep_from_outside(invite, version, &target, signed, shown)
+                .await?;
+        }
+        Ok(raw)
     }
 
     /// What can be said of an invite without asking anybody.
@@ -97,18 +106,19 @@ impl Rooms {
         let checked = self.check_pdus(version, invite.room_id, &raws).await;
         match checked.into_iter().next() {
             // The rules ask for no signature of the sender's server where an invitation by address became an invite.
-            Some(Ok(pdu)) if !self.has_signed(invite.origin, &pdu).await => Err(PeerError::invalid(
-                "The event is not signed by the sender's server, or its key cannot be had.",
+            Some(Ok(pdu)) if !self.has_signed(invite.origin, &pdu).await => Err(PeerError::NotSigned(
+                "The event is not signed by the sender's server, or its key cannot be had.".to_owned(),
             )),
             Some(Ok(pdu)) if pdu.object() == read.object() => Ok(pdu),
             Some(Ok(_)) => Err(PeerError::invalid("The event's hash is not that of its content.")),
-            Some(Err(refused)) => Err(PeerError::invalid(refused.to_string())),
+            Some(Err(refused)) => Err(refused.into()),
             None => Err(PeerError::invalid("The event cannot be read.")),
         }
     }
 
-    /// Whether our user takes invites. That nobody has the name is not told (B12).
-    async fn require_welcome(&self, target: &OwnedUserId) -> Result<(), PeerError> {
+    /// Refuses when our user takes no invites. Says whether there is such a user; the other server is told the same whether
+    /// or not (B12).
+    async fn require_welcome(&self, target: &OwnedUserId) -> Result<bool, PeerError> {
         let account = self
             .shared
             .accounts
@@ -116,60 +126,39 @@ impl Rooms {
             .await
             .map_err(WriteError::from)?;
         if account.is_none_or(|account| account.is_deactivated) {
-            return Err(Refusal::TargetServerRefuses(target.clone()).into());
+            return Ok(false);
         }
         if self.blocks_invites(target).await? {
             return Err(PeerError::InviteBlocked(target.clone()));
         }
-        Ok(())
+        Ok(true)
     }
 
-    async fn keep_invite(
-        &self,
-        invite: PeerInvite<'_>,
-        version: RoomVersion,
-        target: &OwnedUserId,
-        mut pdu: Pdu,
-        shown: String,
-    ) -> Result<RawPdu, PeerError> {
-        let residence = self.residence(invite.room_id).await?;
-        if let Residence::Here(head) = &residence {
-            self.require_fits(head, version, &pdu).await?;
-        }
+    fn with_our_signature(&self, mut pdu: Pdu) -> Result<Pdu, PeerError> {
         let signed = pdu.add_signature_of(self.server_name(), &self.shared.key);
         signed.map_err(|error| PeerError::invalid(error.to_string()))?;
-        let raw = RawValue::from_string(pdu.json.clone());
-        let raw = raw.map_err(|error| PeerError::invalid(error.to_string()))?;
-        // Where we are in the room the invite comes to it in a transaction, as every event does.
-        if matches!(residence, Residence::Elsewhere(_)) {
-            self.keep_from_outside(invite, version, target, pdu, shown)
-                .await?;
-        }
-        Ok(raw)
+        Ok(pdu)
     }
 
     /// Whether an invite into a room that we are in is one that the room may see.
     async fn require_fits(
         &self,
-        head: &crate::RoomHead,
+        invite: PeerInvite<'_>,
         version: RoomVersion,
-        pdu: &Pdu,
+        target: &OwnedUserId,
     ) -> Result<(), PeerError> {
+        let Residence::Here(head) = self.residence(invite.room_id).await? else {
+            return Ok(());
+        };
         if head.version != version {
             return Err(PeerError::invalid("The room is of another version."));
         }
-        if !self
-            .server_is_allowed(head, pdu.event.sender.server_name())
-            .await?
-        {
+        if !self.server_is_allowed(&head, invite.origin).await? {
             return Err(PeerError::NotInRoom);
         }
-        let target = pdu.event.state_key.as_deref().unwrap_or_default();
-        let target =
-            OwnedUserId::try_from(target).map_err(|_| PeerError::invalid("The `state_key` is wrong."))?;
-        match head.membership(&target) {
-            MembershipState::Join => Err(Refusal::AlreadyJoined(target).into()),
-            MembershipState::Ban => Err(Refusal::TargetBanned(target).into()),
+        match head.membership(target) {
+            MembershipState::Join => Err(Refusal::AlreadyJoined(target.clone()).into()),
+            MembershipState::Ban => Err(Refusal::TargetBanned(target.clone()).into()),
             _ => Ok(()),
         }
     }

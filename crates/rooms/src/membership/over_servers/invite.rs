@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gatehouse_events::{Built, NewEvent, Pdu, SignatureNeeded};
+use gatehouse_events::{Built, NewEvent, Pdu, PduError, SignatureNeeded};
 use gatehouse_store::Batch;
 use ruma::{
     CanonicalJsonObject, CanonicalJsonValue, OwnedEventId, OwnedUserId, ServerName, UserId,
@@ -104,12 +104,19 @@ impl Rooms {
         answer: RawPdu,
     ) -> Result<Pdu, WriteError> {
         let version = draft.head.version;
-        let checked = self.check_pdus(version, &draft.head.room_id, &[answer]).await;
-        let pdu = checked.into_iter().flatten().next().filter(|pdu| {
-            pdu.event.event_id == draft.built.event.event_id
-                && pdu.reference_hash == draft.built.reference_hash
-        });
-        let pdu = pdu.ok_or(RemoteError::BadAnswer)?;
+        let mut checked = self.check_pdus(version, &draft.head.room_id, &[answer]).await;
+        let pdu = match checked.pop() {
+            Some(Ok(pdu)) => pdu,
+            Some(Err(refused)) if matches!(refused.error, PduError::Json(_)) => {
+                return Err(RemoteError::BadJson.into());
+            }
+            Some(Err(_)) | None => return Err(RemoteError::BadAnswer.into()),
+        };
+        let is_ours = pdu.event.event_id == draft.built.event.event_id
+            && pdu.reference_hash == draft.built.reference_hash;
+        if !is_ours {
+            return Err(RemoteError::BadAnswer.into());
+        }
         if self.has_signed(server, &pdu).await {
             Ok(pdu)
         } else {
@@ -171,6 +178,7 @@ fn in_words_of_an_invite(error: RemoteError, target: &UserId) -> WriteError {
                 .into(),
             }
         }
+        RemoteError::IncompatibleVersion(_) => WriteError::TargetCannotJoin(target.to_owned()),
         other => other.into(),
     }
 }

@@ -52,9 +52,6 @@ impl Rooms {
         let mut content = join.request.content(&MembershipState::Join);
         self.add_profile(&user, &mut content).await?;
         let servers = self.servers_to_ask(&user, &room_id, &join.via).await?;
-        if join.is_guest && !servers.is_empty() {
-            return Err(WriteError::GuestsForbidden);
-        }
         if let Some(signed) = &join.third_party_signed {
             self.show_invitation(&user, &room_id, signed).await?;
         }
@@ -66,7 +63,12 @@ impl Rooms {
                 what: RemoteMembership::Joining,
                 content: &content,
             };
-            match self.join_through(server, wish).await {
+            let joined = if join.is_guest {
+                self.join_as_guest(server, wish).await
+            } else {
+                self.join_through(server, wish).await
+            };
+            match joined {
                 Ok(()) => return Ok(()),
                 Err(error) => told.hear(server, error)?,
             }
@@ -97,6 +99,12 @@ impl Rooms {
             }
             _ => Ok(()),
         }
+    }
+
+    async fn join_as_guest(&self, server: &ServerName, wish: Wish<'_>) -> Result<(), WriteError> {
+        self.require_guests_welcome(server, wish.room_id).await?;
+        self.join_through(server, wish).await?;
+        self.stay_if_welcome(wish.room_id).await
     }
 
     async fn join_through(&self, server: &ServerName, wish: Wish<'_>) -> Result<(), WriteError> {

@@ -51,7 +51,7 @@ fn weight(error: &WriteError) -> u8 {
             _ => 2,
         },
         WriteError::Refused(_) => 6,
-        WriteError::UnknownRoomVersion(_) => 5,
+        WriteError::UnknownRoomVersion(_) | WriteError::Remote(RemoteError::IncompatibleVersion(_)) => 5,
         WriteError::Remote(RemoteError::BadAnswer) => 2,
         WriteError::Remote(RemoteError::Unreachable) => 1,
         _ => 0,
