@@ -54,7 +54,7 @@ pub struct ReceivedTransaction {
 
 impl ReceivedTransaction {
     /// Its events by the rooms that they say they are of, in their order. Those that name no room are left out.
-    pub fn by_room(self) -> HashMap<OwnedRoomId, Vec<Box<RawValue>>> {
+    pub fn by_room(self) -> BTreeMap<OwnedRoomId, Vec<Box<RawValue>>> {
         by_room(self.pdus)
     }
 }

@@ -143,17 +143,11 @@ impl Rooms {
     async fn settle_ends(&self, transaction: &mut RoomTransaction) -> Result<(), Attempt> {
         let head = transaction.head();
         let placed = self.placed(&head.room_id, &head.extremities).await?;
-        let mut states: Vec<Delta> = Vec::with_capacity(head.extremities.len());
-        for end in &head.extremities {
-            let state = match placed.get(end) {
-                Some(placed) => self.delta_after(head, placed).await?,
-                None => None,
-            };
-            match state {
-                Some(state) => states.push(state),
-                None => return Ok(()),
-            }
-        }
+        let ends: Option<Vec<_>> = head.extremities.iter().map(|end| placed.get(end)).collect();
+        let Some(ends) = ends else { return Ok(()) };
+        let (states, _) = self.deltas_after(head, &ends).await?;
+        let states: Option<Vec<Delta>> = states.into_iter().collect();
+        let Some(states) = states else { return Ok(()) };
         let mut loaded = LoadedEvents::default();
         let changes = match states.split_first() {
             None => return Ok(()),

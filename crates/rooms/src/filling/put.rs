@@ -92,7 +92,7 @@ impl Rooms {
         let Some(mut transaction) = self.begin_filling(room_id, row).await? else {
             return Ok(false);
         };
-        let changed = self.first_changes(room_id, row.ground).await?;
+        let changed = self.first_changes_of_members(room_id, row.ground).await?;
         let key = |member: &Member| (room_id.to_owned(), MEMBER.to_owned(), member.user.to_string());
         let keys: Vec<_> = members.iter().map(key).collect();
         let current = self.store.get_many(&CURRENT_STATE, &keys).await?;
@@ -159,7 +159,7 @@ impl Rooms {
     }
 
     /// The first change of each member since the ground.
-    async fn first_changes(
+    async fn first_changes_of_members(
         &self,
         room_id: &RoomId,
         ground: Position,

@@ -59,7 +59,8 @@ impl EndStates {
 
     /// Keeps what the state is just after an event that the store has.
     pub(crate) fn keep(&self, room_id: &RoomId, event_id: &OwnedEventId, fills: u64, state: Arc<EndState>) {
-        self.0.insert((room_id.to_owned(), event_id.clone(), fills), state);
+        self.0
+            .insert((room_id.to_owned(), event_id.clone(), fills), state);
     }
 
     /// Forgets all of them: what the state was just after some event is known better now, or otherwise.

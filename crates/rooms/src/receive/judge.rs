@@ -85,7 +85,10 @@ impl Rooms {
         // own branch it has. What contradicts the event, such as a ban, wins all the same (security.md T28).
         let states = [Delta::new(), before.delta.clone()];
         let together = self.resolve(head, &states, loaded).await?;
-        match self.allowed_by_state((head, &together, unknown), event, loaded).await? {
+        match self
+            .allowed_by_state((head, &together, unknown), event, loaded)
+            .await?
+        {
             Ok(_) => Ok(Verdict::Accepted(before)),
             Err(rule) => Ok(Verdict::SoftFailed(before, rule)),
         }

@@ -119,11 +119,7 @@ impl Rooms {
 
     /// All of these events, or nothing: a state of which a part is missing is another state, and would stay so. What comes
     /// and is not authentic is another matter.
-    async fn fetch_all(
-        &self,
-        fetching: &Fetching,
-        event_ids: Vec<OwnedEventId>,
-    ) -> Option<Vec<RawPdu>> {
+    async fn fetch_all(&self, fetching: &Fetching, event_ids: Vec<OwnedEventId>) -> Option<Vec<RawPdu>> {
         let answers = stream::iter(event_ids.into_iter().map(|event_id| async move {
             let asked = self
                 .shared
