@@ -2,6 +2,8 @@
 
 use ruma::{OwnedServerName, ServerName};
 
+use crate::inbox::PduPace;
+
 /// The settings.
 #[derive(Debug, Clone, Default)]
 pub struct FederationConfig {
@@ -15,6 +17,8 @@ pub struct FederationConfig {
     pub allow_servers: Vec<String>,
     /// These are not talked to.
     pub deny_servers: Vec<String>,
+    /// How fast a server may send events into one room; `None`: as fast as it can.
+    pub pdu_pace: Option<PduPace>,
 }
 
 /// A key that this server signed with before.

@@ -5,7 +5,7 @@
 //!
 //! Read in this order: `tables`, [`federation`], [`discovery`], [`own_keys`], `key_answer`, `key_ring`, `known_keys`, `key_fetching`,
 //! [`notary`], [`x_matrix`], `signed`, [`requests`], `memberships`, `events`, `remote_servers`, [`queries`],
-//! `remote_directories`, [`inbox`]; then [`examination`], for the people who look after a server.
+//! `remote_directories`, [`inbox`], `received`; then [`examination`], for the people who look after a server.
 
 mod config;
 pub mod discovery;
@@ -25,6 +25,7 @@ pub mod own_keys;
 mod path;
 pub mod queries;
 mod random;
+mod received;
 mod remote_directories;
 mod remote_servers;
 pub mod requests;
@@ -38,8 +39,9 @@ pub use self::{
     error::{FederationError, VerifyError},
     examination::{Finding, Verdict},
     federation::Federation,
-    inbox::{Inbox, InboxError, ReceivedTransaction},
+    inbox::{Inbox, InboxError, PduPace, ReceivedTransaction},
     notary::KeyQuery,
+    received::ReceivedCounts,
     sending::{Destination, DestinationRoom, SendingCounts},
     x_matrix::{ReceivedRequest, XMatrix},
 };
