@@ -1,4 +1,4 @@
-//! What is counted of sending to other servers, for Prometheus.
+//! What is counted of sending to other servers and of what they send, for Prometheus.
 
 use std::fmt;
 
@@ -22,6 +22,7 @@ struct Sending(Federation);
 impl Collector for Sending {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let counts = self.0.sending_counts();
+        let received = self.0.received_counts();
         for (name, help, value) in [
             (
                 "federation_transactions_sent",
@@ -42,6 +43,41 @@ impl Collector for Sending {
                 "federation_events_dropped",
                 "Events that a server never takes",
                 counts.dropped,
+            ),
+            (
+                "federation_events_given_up",
+                "Events that waited for servers which were away for 30 days",
+                counts.given_up,
+            ),
+            (
+                "federation_events_accepted",
+                "Events of other servers that became part of their rooms",
+                received.accepted,
+            ),
+            (
+                "federation_events_known",
+                "Events of other servers that were here already",
+                received.known,
+            ),
+            (
+                "federation_events_soft_failed",
+                "Events of other servers that are kept and shown to nobody",
+                received.soft_failed,
+            ),
+            (
+                "federation_events_rejected",
+                "Events of other servers that the rules of their rooms do not allow",
+                received.rejected,
+            ),
+            (
+                "federation_events_refused",
+                "Events of other servers of which nothing was kept",
+                received.dropped,
+            ),
+            (
+                "federation_transactions_slowed",
+                "Transactions whose answers waited because their servers flood a room",
+                received.slowed,
             ),
         ] {
             let encoder = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;

@@ -1,7 +1,7 @@
 //! Profiles.
 
 use axum::{Json, Router, extract::State, routing::get};
-use gatehouse_http::{ApiError, EVENT_BODY, JsonObject, Path, Requester};
+use gatehouse_http::{ApiError, ClientAddress, EVENT_BODY, JsonObject, Limit, Path, Requester};
 use ruma::{OwnedUserId, UserId};
 use serde_json::{Map, Value, json};
 
@@ -21,17 +21,19 @@ pub(crate) fn routes() -> Router<ClientApi> {
 /// `GET /_matrix/client/v3/profile/{userId}`
 async fn get_user_profile(
     State(api): State<ClientApi>,
+    address: ClientAddress,
     Path(user_id): Path<OwnedUserId>,
 ) -> Result<Json<Value>, ApiError> {
-    Ok(Json(Value::Object(find(&api, &user_id, None).await?)))
+    Ok(Json(Value::Object(find(&api, address, &user_id, None).await?)))
 }
 
 /// `GET /_matrix/client/v3/profile/{userId}/{keyName}`
 async fn get_profile_field(
     State(api): State<ClientApi>,
+    address: ClientAddress,
     Path((user_id, key)): Path<(OwnedUserId, String)>,
 ) -> Result<Json<Value>, ApiError> {
-    let mut fields = find(&api, &user_id, Some(&key)).await?;
+    let mut fields = find(&api, address, &user_id, Some(&key)).await?;
     match fields.remove(&key) {
         Some(value) => Ok(Json(json!({ key: value }))),
         // Before 1.16 the answer for these was an object without the field, and clients expect it.
@@ -77,8 +79,16 @@ fn require_own(requester: &Requester, user_id: &UserId) -> Result<(), ApiError> 
 }
 
 /// The fields of a user of any server; of another server's, `key` alone is asked for, if it is given.
-async fn find(api: &ClientApi, user_id: &UserId, key: Option<&str>) -> Result<Map<String, Value>, ApiError> {
+async fn find(
+    api: &ClientApi,
+    address: ClientAddress,
+    user_id: &UserId,
+    key: Option<&str>,
+) -> Result<Map<String, Value>, ApiError> {
     if !api.rooms.is_local(user_id) {
+        // Nobody has to say who they are: without a bound anybody could have us ask others without end.
+        let limits = &api.http.rate_limits;
+        limits.check_address(Limit::RemoteProfiles, address.0)?;
         let found = api.federation.query_profile(user_id, key).await;
         return found.map_err(|error| errors::federation(&error));
     }

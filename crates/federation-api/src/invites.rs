@@ -88,6 +88,8 @@ async fn invited(api: &FederationApi, invite: PeerInvite<'_>) -> Result<Invited,
     let target = serde_json::from_str::<Target>(invite.pdu.get());
     let target = target.map_err(|_| ApiError::invalid_param("The invite has no `state_key`."))?;
     let limits = &api.http.rate_limits;
+    // First its own: a server that floods us uses up nobody else's.
+    limits.check(Limit::InvitesPerServer, invite.origin.as_str())?;
     limits.check(Limit::InvitesPerUser, &target.state_key)?;
     let event = api.rooms.invite_from_remote(invite).await.map_err(errors::peer)?;
     Ok(Invited { event })

@@ -2,7 +2,7 @@
 
 use ruma::{OwnedServerName, ServerName};
 
-use crate::random::Randomness;
+use crate::{inbox::PduPace, random::Randomness};
 
 /// The settings.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +19,8 @@ pub struct FederationConfig {
     pub deny_servers: Vec<String>,
     /// Where the lengths of pauses come from.
     pub randomness: Randomness,
+    /// How fast a server may send events into one room; `None`: as fast as it can.
+    pub pdu_pace: Option<PduPace>,
 }
 
 /// A key that this server signed with before.

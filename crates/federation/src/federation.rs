@@ -9,7 +9,8 @@ use ruma::{OwnedServerName, ServerName};
 use tokio::sync::Semaphore;
 
 use crate::{
-    config::FederationConfig, discovery::delegations::Discovered, key_ring::KeyRing, sending::queues::Sending,
+    config::FederationConfig, discovery::delegations::Discovered, key_ring::KeyRing, received::Counters,
+    sending::queues::Sending,
 };
 
 /// Requests under way to other servers at once, besides what the queue sends: sockets are not endless, and a slow server
@@ -34,6 +35,7 @@ struct Inner {
     keys: KeyRing,
     requests: Arc<Semaphore>,
     sending: Sending,
+    received: Counters,
 }
 
 impl Federation {
@@ -58,6 +60,7 @@ impl Federation {
                 keys: KeyRing::new(),
                 requests: Arc::new(Semaphore::new(REQUESTS_AT_ONCE)),
                 sending: Sending::new(),
+                received: Counters::default(),
             }),
         }
     }
@@ -108,6 +111,10 @@ impl Federation {
 
     pub(crate) fn sending(&self) -> &Sending {
         &self.inner.sending
+    }
+
+    pub(crate) fn received(&self) -> &Counters {
+        &self.inner.received
     }
 
     pub(crate) fn requests(&self) -> &Arc<Semaphore> {

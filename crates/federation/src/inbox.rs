@@ -3,6 +3,8 @@
 //! A server that gets no answer sends the same transaction again. It gets the first answer then; a server that stopped
 //! in between takes the events in a second time, which changes nothing either, as they are here already.
 
+mod pace;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
@@ -17,7 +19,13 @@ use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, ServerName};
 use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
 use thiserror::Error;
-use tokio::sync::{Mutex as TurnMutex, OwnedMutexGuard};
+use tokio::{
+    sync::{Mutex as TurnMutex, OwnedMutexGuard},
+    time::Instant,
+};
+
+use self::pace::Paces;
+pub use self::pace::PduPace;
 
 use crate::{
     Federation,
@@ -79,10 +87,12 @@ pub enum InboxError {
 /// Takes transactions. Cheap to clone.
 #[derive(Clone)]
 pub struct Inbox {
+    federation: Federation,
     store: Store,
     clock: Clock,
     rooms: Rooms,
     turns: Arc<Turns>,
+    paces: Arc<Paces>,
 }
 
 type Turns = Mutex<HashMap<OwnedServerName, Arc<TurnMutex<()>>>>;
@@ -91,10 +101,12 @@ impl Inbox {
     /// One that hands events to these rooms.
     pub fn new(federation: &Federation, rooms: Rooms) -> Self {
         Self {
+            federation: federation.clone(),
             store: federation.store().clone(),
             clock: federation.clock().clone(),
             rooms,
             turns: Arc::default(),
+            paces: Arc::default(),
         }
     }
 
@@ -149,17 +161,42 @@ impl Inbox {
         if let Some(before) = before.filter(|before| before.received_ms + LIFE_MS > now_ms) {
             return Ok(before.answer);
         }
-        let answer = self.receive_pdus(&key.0, pdus).await?;
+        let began = Instant::now();
+        let by_room = by_room(pdus);
+        let sizes: Vec<_> = by_room
+            .iter()
+            .map(|(room_id, pdus)| (room_id.clone(), pdus.len()))
+            .collect();
+        let answer = self.receive_pdus(&key.0, by_room).await?;
         let row = ReceivedRow {
             received_ms: now_ms,
             answer: answer.clone(),
         };
         let mut batch = Batch::new();
         batch.put(&RECEIVED_TRANSACTIONS, &key, &row);
-        batch.put(&RECEIVED_TIMES, &(now_ms, key.0, key.1), &());
+        batch.put(&RECEIVED_TIMES, &(now_ms, key.0.clone(), key.1), &());
         match self.store.commit(batch).await {
-            Ok(_) | Err(CommitError::Conflict { .. }) => Ok(answer),
-            Err(CommitError::Store(error)) => Err(error.into()),
+            Ok(_) | Err(CommitError::Conflict { .. }) => {}
+            Err(CommitError::Store(error)) => return Err(error.into()),
+        }
+        self.slow_down(&key.0, &sizes, began).await;
+        Ok(answer)
+    }
+
+    /// Waits before a server that sends too much into a room is answered. Everything that it sent is here by then, and all
+    /// the time the server's turn is taken.
+    async fn slow_down(&self, origin: &ServerName, sizes: &[(OwnedRoomId, usize)], began: Instant) {
+        let Some(pace) = self.federation.config().pdu_pace else {
+            return;
+        };
+        let delays = sizes
+            .iter()
+            .map(|(room_id, events)| self.paces.count(pace, (origin, room_id), *events, began));
+        let delay = delays.max().unwrap_or_default();
+        if !delay.is_zero() {
+            tracing::debug!(%origin, ?delay, "a server sends so much into a room that its answer waits");
+            self.federation.received().count(|counts| &counts.slowed, 1);
+            tokio::time::sleep_until(began + delay).await;
         }
     }
 
@@ -168,14 +205,15 @@ impl Inbox {
     async fn receive_pdus(
         &self,
         origin: &ServerName,
-        pdus: Vec<Box<RawValue>>,
+        by_room: HashMap<OwnedRoomId, Vec<Box<RawValue>>>,
     ) -> Result<Map<String, Value>, StoreError> {
-        let received: Vec<Vec<(Option<OwnedEventId>, Received)>> = stream::iter(by_room(pdus))
+        let received: Vec<Vec<(Option<OwnedEventId>, Received)>> = stream::iter(by_room)
             .map(|(room_id, pdus)| async move { self.rooms.receive(origin, &room_id, &pdus).await })
             .buffer_unordered(ROOMS_AT_ONCE)
             .try_collect()
             .await?;
         let named = received.into_iter().flatten();
+        let named = named.inspect(|(_, received)| self.federation.received().count_event(received));
         Ok(named
             .filter_map(|(id, received)| Some((id?.to_string(), told(received))))
             .collect())

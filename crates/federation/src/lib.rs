@@ -5,7 +5,7 @@
 //!
 //! Read in this order: `tables`, [`federation`], [`discovery`], [`own_keys`], `key_answer`, `key_ring`, `known_keys`, `key_fetching`,
 //! [`notary`], [`x_matrix`], `signed`, [`requests`], `memberships`, `events`, [`answer_splitter`], `state_answers`, `remote_servers`,
-//! [`queries`], `remote_directories`, [`inbox`]; then [`examination`], for the people who look after a server.
+//! [`queries`], `remote_directories`, [`inbox`], `received`; then [`examination`], for the people who look after a server.
 
 pub mod answer_splitter;
 mod config;
@@ -26,6 +26,7 @@ pub mod own_keys;
 mod path;
 pub mod queries;
 mod random;
+mod received;
 mod remote_directories;
 mod remote_servers;
 pub mod requests;
@@ -40,9 +41,10 @@ pub use self::{
     error::{FederationError, VerifyError},
     examination::{Finding, Verdict},
     federation::Federation,
-    inbox::{Inbox, InboxError, ReceivedTransaction},
+    inbox::{Inbox, InboxError, PduPace, ReceivedTransaction},
     notary::KeyQuery,
     random::Randomness,
+    received::ReceivedCounts,
     sending::{Destination, DestinationRoom, SendingCounts},
     x_matrix::{ReceivedRequest, XMatrix},
 };

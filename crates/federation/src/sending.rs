@@ -121,6 +121,7 @@ impl Federation {
             failures: read(&sending.counts.failures),
             events: read(&sending.counts.events),
             dropped: read(&sending.counts.dropped),
+            given_up: read(&sending.counts.given_up),
             waiting: number(Queue::has_work),
             failing: number(Queue::is_failing),
         }

@@ -48,6 +48,10 @@ pub enum Limit {
     ThreepidValidationPerClient,
     /// Requests of other servers, by server.
     Federation,
+    /// Invites of users of this server, by the server that they come from.
+    InvitesPerServer,
+    /// Looking at profiles that other servers have to be asked for, by the address of whoever looks.
+    RemoteProfiles,
 }
 
 /// A rate: so many at once, and so many a second in the long run.
@@ -78,7 +82,7 @@ impl Default for RateLimitConfig {
 }
 
 impl Limit {
-    /// Every limit, with its key in the configuration; sub-limits, such as those of `login`, have none of their own.
+    /// Every limit that can be configured, with its key; sub-limits, such as those of `login`, have none of their own.
     pub const ALL: [(Self, &'static str); 17] = [
         (Self::Message, "message"),
         (Self::Registration, "registration"),
@@ -118,6 +122,9 @@ impl Limit {
             Self::ThirdPartyInvitesPerAddress => (0.002, 3),
             Self::ThreepidValidation => (0.003, 5),
             Self::Federation => (50.0, 200),
+            // Large servers invite much, and strangers more.
+            Self::InvitesPerServer => (1.0, 100),
+            Self::RemoteProfiles => (5.0, 100),
         };
         Rate { per_second, burst }
     }

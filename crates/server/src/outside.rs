@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gatehouse_events::Clock;
-use gatehouse_federation::{FederationConfig, OldKey};
+use gatehouse_federation::{FederationConfig, OldKey, PduPace};
 use gatehouse_identity_client::Trust;
 use gatehouse_mail::{
     Carriers, Outbox, OutboxConfig, SmsBody, SmsCarrier, SmsConfig, SmtpCarrier, SmtpConfig, SmtpTls,
@@ -72,6 +72,7 @@ pub(crate) fn federation_config(config: &Config) -> Result<FederationConfig, Sta
         old_keys: federation.old_keys.iter().map(old_key).collect(),
         allow_servers: federation.allow_servers.clone(),
         deny_servers: federation.deny_servers.clone(),
+        pdu_pace: config.rate_limits.enabled.then(PduPace::default),
         ..FederationConfig::default()
     })
 }

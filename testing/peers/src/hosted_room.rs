@@ -86,7 +86,9 @@ impl HostedRoom {
         });
         let id: OwnedRoomId = if version.rules().event_format.require_room_create_room_id {
             let id = format!("!hosted:{}", home.name());
-            create["room_id"] = id.as_str().into();
+            if let Some(create) = create.as_object_mut() {
+                create.insert("room_id".to_owned(), id.as_str().into());
+            }
             id.try_into()?
         } else {
             hash_of(&create, version)?.try_into()?
@@ -403,16 +405,12 @@ fn decoded(text: &str) -> String {
     while let Some((first, after)) = rest.split_first() {
         let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
         let byte = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match byte.filter(|_| *first == b'%') {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
+        let escaped = byte.filter(|_| *first == b'%');
+        bytes.push(escaped.unwrap_or(*first));
+        rest = match escaped {
+            Some(_) => after.get(2..).unwrap_or_default(),
+            None => after,
+        };
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -224,7 +224,11 @@ impl Federation {
         let mut batch = Batch::new();
         batch.put(&DESTINATIONS, &(server.to_owned(),), &row);
         self.committed(batch).await?;
-        self.catch_up_only(server).await
+        if self.is_dead(&row) {
+            self.drop_all(server).await
+        } else {
+            self.catch_up_only(server).await
+        }
     }
 
     /// What a pause is made of.

@@ -42,6 +42,7 @@ pub(super) struct Counts {
     pub(super) failures: AtomicU64,
     pub(super) events: AtomicU64,
     pub(super) dropped: AtomicU64,
+    pub(super) given_up: AtomicU64,
 }
 
 /// What was sent since the start, and how many servers are in which state now.
@@ -55,6 +56,8 @@ pub struct SendingCounts {
     pub events: u64,
     /// Events that a server never takes, and that were given up.
     pub dropped: u64,
+    /// Events that waited for servers which were away for too long.
+    pub given_up: u64,
     /// Servers that something waits for.
     pub waiting: u64,
     /// Servers that failed last.

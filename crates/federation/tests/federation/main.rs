@@ -11,6 +11,7 @@ mod house;
 mod keys;
 mod notaries;
 mod questions;
+mod receiving;
 mod sending;
 mod states;
 mod town;

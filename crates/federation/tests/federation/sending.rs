@@ -58,11 +58,16 @@ async fn what_is_said_while_it_sends_arrives_at_once() {
 async fn r10_servers_that_are_slow_or_gone_do_not_hold_up_the_others() {
     let town = Town::new().await;
     let room = town.room().await;
-    let (silent, silent_server, _) = town.server(Mood::Silent).await;
-    let (good, good_server, _) = town.server(Mood::Good).await;
-    for server in [&silent_server, &good_server] {
-        town.join(server, &room).await;
+    let mut slow = Vec::new();
+    for mood in [Mood::Silent, Mood::Trickling, Mood::HangingUp] {
+        for _ in 0..5 {
+            let (peer, server, _) = town.server(mood).await;
+            town.join(&server, &room).await;
+            slow.push((mood, peer));
+        }
     }
+    let (good, good_server, _) = town.server(Mood::Good).await;
+    town.join(&good_server, &room).await;
     for last in 2..40 {
         town.join(&name(&format!("127.9.9.{last}:1")), &room).await;
     }
@@ -72,12 +77,14 @@ async fn r10_servers_that_are_slow_or_gone_do_not_hold_up_the_others() {
         let so_far = |received: &[Received]| said(received).contains(&number.to_string());
         good.until(so_far).await.unwrap();
     }
-    // It got one transaction, and no other before it answers.
-    let received = silent
-        .until(|received| !transactions(received).is_empty())
-        .await
-        .unwrap();
-    assert_eq!(transactions(&received).len(), 1);
+    for (mood, peer) in slow {
+        let received = peer
+            .until(|received| !transactions(received).is_empty())
+            .await
+            .unwrap();
+        // One that does not answer gets no other transaction before it has.
+        assert!(mood == Mood::HangingUp || transactions(&received).len() == 1);
+    }
 }
 
 #[tokio::test]
@@ -358,4 +365,36 @@ async fn rooms_of_this_server_alone_leave_nothing_to_send() {
         .await
         .unwrap();
     assert!(waiting.is_empty(), "{waiting:?}");
+}
+
+#[tokio::test]
+async fn what_waits_for_a_server_that_is_dead_for_30_days_is_dropped_and_what_is_new_is_not() {
+    let town = Town::new().await;
+    let room = town.room().await;
+    let (peer, server, mood) = town.server(Mood::Broken).await;
+    town.join(&server, &room).await;
+    for number in 0..120 {
+        town.say(&room, &number.to_string()).await;
+    }
+    let _sending = town.sending();
+    let pending = async || {
+        let destination = town.house.federation.destination(&server).await.unwrap();
+        destination.map_or(0, |destination| destination.pending)
+    };
+    town.until(|counts| counts.failing == 1).await;
+    // A day less than a month is not long enough.
+    town.house.clock.advance(Duration::from_hours(29 * 24));
+    town.until(|counts| counts.failures == 2).await;
+    assert_eq!(pending().await, 120);
+    town.house.clock.advance(Duration::from_hours(24));
+    town.until(|counts| counts.given_up == 120).await;
+    assert_eq!(pending().await, 0);
+    *mood.lock() = Mood::Good;
+    town.say(&room, "are you back?").await;
+    town.house.federation.heard_from(&server).await;
+    let received = peer
+        .until(|received| said(received).contains(&"are you back?".to_owned()))
+        .await
+        .unwrap();
+    assert_eq!(bodies(transactions(&received).last().unwrap()), ["are you back?"]);
 }

@@ -30,6 +30,10 @@ pub(crate) enum Mood {
     Good,
     /// It answers nothing.
     Silent,
+    /// Its answer comes a byte a second, and has no end.
+    Trickling,
+    /// It closes the connection instead of answering.
+    HangingUp,
     /// It fails.
     Broken,
     /// It refuses whatever holds an event whose body is `bad`.
@@ -225,6 +229,8 @@ fn answer(received: &Received, mood: Mood) -> Reply {
     let is_bad = bodies(received).iter().any(|body| body == "bad");
     match mood {
         Mood::Silent => Reply::silence(),
+        Mood::Trickling => Reply::trickle(" ", Duration::from_secs(1)),
+        Mood::HangingUp => Reply::hang_up(),
         Mood::Broken => Reply::json(502, &json!({})),
         Mood::Strict if is_bad => Reply::json(400, &json!({ "errcode": "M_BAD_JSON", "error": "no" })),
         Mood::Good | Mood::Strict => Reply::json(200, &json!({ "pdus": {} })),

@@ -94,17 +94,16 @@ impl Rooms {
         };
         let mut deltas = Vec::with_capacity(events.len());
         for (placed, known) in events.iter().zip(known) {
-            let state = match (known, &changes) {
-                (Some(known), Some(changes)) => Some(caught_up(known, changes, newest)),
-                _ => {
-                    let read = self.values_after(room_id, placed).await?;
-                    read.map(|values| {
-                        Arc::new(EndState {
-                            through: newest,
-                            values,
-                        })
+            let state = if let (Some(known), Some(changes)) = (known, &changes) {
+                Some(caught_up(known, changes, newest))
+            } else {
+                let read = self.values_after(room_id, placed).await?;
+                read.map(|values| {
+                    Arc::new(EndState {
+                        through: newest,
+                        values,
                     })
-                }
+                })
             };
             if let Some(state) = &state {
                 let event_id = &placed.row.event_id;

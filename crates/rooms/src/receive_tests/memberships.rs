@@ -24,25 +24,23 @@ async fn hand_in(world: &World, sender: &UserId, new: NewEvent) -> (OwnedEventId
         new.state_key.as_deref(),
         &new.content,
     );
-    let built = match known {
-        Ok(_) => world.craft_at(0, sender, new, at, &[]).await,
-        Err(_) => {
-            let mut keys = vec![("m.room.power_levels", ""), ("m.room.member", sender.as_str())];
-            if !world
-                .version
-                .rules()
-                .authorization
-                .room_create_event_id_as_room_id
-            {
-                keys.push(("m.room.create", ""));
-            }
-            let ids = keys
-                .into_iter()
-                .filter_map(|(kind, key)| head.state_event_id(kind, key).cloned());
-            world
-                .craft_with(0, sender, new, (at.0, ids.collect(), at.1))
-                .await
+    let built = if known.is_ok() {
+        world.craft_at(0, sender, new, at, &[]).await
+    } else {
+        let mut keys = vec![("m.room.power_levels", ""), ("m.room.member", sender.as_str())];
+        if !world
+            .version
+            .rules()
+            .authorization
+            .room_create_event_id_as_room_id
+        {
+            keys.push(("m.room.create", ""));
         }
+        let ids = keys
+            .into_iter()
+            .filter_map(|(kind, key)| head.state_event_id(kind, key).cloned());
+        let at = (at.0, ids.collect(), at.1);
+        world.craft_with(0, sender, new, at).await
     };
     (built.event.event_id, world.hand(1, 0, &raw(&built.pdu)).await)
 }

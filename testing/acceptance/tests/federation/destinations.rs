@@ -147,22 +147,27 @@ async fn what_is_sent_to_other_servers_is_among_the_metrics() {
         told["pending_events"] == json!(0)
     })
     .await;
-    let url = format!("{}/metrics", town.here.base());
-    let metrics = town
-        .here
-        .http()
-        .get(url)
-        .send()
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
+    let here = metrics(&town.here).await;
     for line in [
         "gatehouse_federation_events_sent_total 1",
         "gatehouse_federation_transactions_sent_total 1",
         "gatehouse_federation_destinations_failing 0",
+        "gatehouse_federation_events_given_up_total 0",
     ] {
-        assert!(metrics.lines().any(|it| it == line), "{line}: {metrics}");
+        assert!(here.lines().any(|it| it == line), "{line}: {here}");
     }
+    let there = metrics(&town.there).await;
+    for line in [
+        "gatehouse_federation_events_accepted_total 1",
+        "gatehouse_federation_events_rejected_total 0",
+        "gatehouse_federation_events_soft_failed_total 0",
+        "gatehouse_federation_events_refused_total 0",
+    ] {
+        assert!(there.lines().any(|it| it == line), "{line}: {there}");
+    }
+}
+
+async fn metrics(server: &TestServer) -> String {
+    let url = format!("{}/metrics", server.base());
+    server.http().get(url).send().await.unwrap().text().await.unwrap()
 }

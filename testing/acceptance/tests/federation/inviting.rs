@@ -135,3 +135,31 @@ async fn members_of_any_server_invite_members_of_any_other() {
     bob.sees_event(&room, &said).await;
     assert_ne!(server_of(&carol), server_of(&bob));
 }
+
+/// An invite shows no more of a room than others take, however huge its state (security.md X02).
+#[tokio::test]
+async fn x02_a_room_with_huge_state_can_be_invited_to() {
+    let town = Town::new().await;
+    let (alice, bob) = town.people().await;
+    for version in ["2", "11", "12"] {
+        let room = alice.create_room(json!({ "room_version": version })).await;
+        let long = "\u{e9}".repeat(30_000);
+        alice
+            .set_state(&room, "m.room.topic", "", json!({ "topic": long }))
+            .await
+            .ok();
+        alice
+            .set_state(&room, "m.room.name", "", json!({ "name": long }))
+            .await
+            .ok();
+        alice
+            .set_state(&room, "m.room.avatar", "", json!({ "url": long }))
+            .await
+            .ok();
+        alice.act_on("invite", &room, &bob.id).await.ok();
+        let invited = bob.sees_room_as("invite", &room).await;
+        assert!(invited.to_string().len() <= 512 << 10, "version {version}");
+        bob.join(&room).await.ok();
+        agree(&alice, &bob, &room).await;
+    }
+}

@@ -446,3 +446,24 @@ async fn a_new_room_with_too_many_invites_is_refused_as_a_whole() {
         .await
         .ok();
 }
+
+#[tokio::test]
+async fn profiles_of_other_servers_are_looked_up_so_often_only_for_an_address() {
+    let server = configured(|config| config.rate_limits.enabled = true).await;
+    let alice = server.user("alice").await;
+    let remote = "/_matrix/client/v3/profile/%40bob%3A127.0.0.1%3A1";
+    let mut asked = 0;
+    let refused = loop {
+        let answer = server.request("GET", remote, None).await;
+        if answer.status == 429 {
+            break answer;
+        }
+        asked += 1;
+        assert!(asked < 2_000, "nobody is refused");
+    };
+    assert!(asked >= 100, "{asked}");
+    refused.refused(429, "M_LIMIT_EXCEEDED");
+    // Those of this server cost others nothing.
+    let own = format!("/_matrix/client/v3/profile/{}", escaped(&alice.id));
+    server.request("GET", &own, None).await.ok();
+}

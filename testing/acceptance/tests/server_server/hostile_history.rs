@@ -44,7 +44,7 @@ async fn x18_answers_that_lead_nowhere_are_not_asked_for_again_and_again() {
     // The same event, however often one asks; then as many as one likes that were not asked for.
     let own = last.pdu.clone();
     scene.room.change("get_missing_events", move |answer| {
-        *answer = json!({ "events": vec![own.clone(); 500] })
+        *answer = json!({ "events": vec![own.clone(); 500] });
     });
     assert_eq!(scene.send(&last).await, json!({}));
     assert_eq!(scene.asked("get_missing_events"), 1);
@@ -67,7 +67,7 @@ async fn x18_answers_that_lead_nowhere_are_not_asked_for_again_and_again() {
         })
         .collect();
     scene.room.change("get_missing_events", move |answer| {
-        *answer = json!({ "events": stray })
+        *answer = json!({ "events": stray });
     });
     assert_eq!(scene.send(&next).await, json!({}));
     assert_eq!(scene.asked("get_missing_events"), 2);

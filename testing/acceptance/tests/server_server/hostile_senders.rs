@@ -487,3 +487,29 @@ async fn e21_e24_what_a_peer_redacts_is_gone_for_our_clients_and_the_room_stays_
         is_healthy(&scene.alice, room).await;
     }
 }
+
+/// As the operator has it who changes nothing: no server in a private network is asked for anything (security.md I01).
+#[tokio::test]
+async fn i01_a_server_in_a_private_network_is_never_contacted() {
+    let authority = Authority::new().unwrap();
+    let file = authority.file();
+    let server = configured(|config| config.federation.extra_ca_files = vec![file]).await;
+    let visitor = Visitor::new(&authority, &server).await;
+    let alice = server.user("alice").await;
+    let (path, body) = visitor.transaction("t", &[]);
+    visitor.put(&path, &body).await.refused(401, "M_UNAUTHORIZED");
+    let name = visitor.home.name();
+    let room = escaped(&format!("!x:{name}"));
+    for what in ["join", "knock"] {
+        let path = format!("/{what}/{room}?server_name={}", escaped(name));
+        alice.post(&path, json!({})).await.refused(502, "M_UNKNOWN");
+    }
+    let own = alice.create_room(json!({})).await;
+    let invited = alice.act_on("invite", &own, &visitor.home.user("bob")).await;
+    invited.refused(502, "M_UNKNOWN");
+    let alias = escaped(&format!("#x:{name}"));
+    assert!(alice.get(&format!("/directory/room/{alias}")).await.status >= 400);
+    let profile = escaped(&visitor.home.user("bob"));
+    assert!(alice.get(&format!("/profile/{profile}")).await.status >= 400);
+    assert_eq!(visitor.home.received().len(), 0);
+}

@@ -9,15 +9,15 @@ use serde_json::{Value, json};
 use crate::visitor::{VERSIONS, Visitor, host};
 
 /// A room of the visitor's: its create event, and an invite into it.
-struct ForeignRoom {
+pub(crate) struct ForeignRoom {
     id: OwnedRoomId,
     version: RoomVersion,
     create: Value,
     /// Not signed yet.
-    invite: Value,
+    pub(crate) invite: Value,
 }
 
-fn foreign_room(visitor: &Visitor<'_>, version: &str, invited: &str) -> ForeignRoom {
+pub(crate) fn foreign_room(visitor: &Visitor<'_>, version: &str, invited: &str) -> ForeignRoom {
     let version: RoomVersion = version.parse().unwrap();
     let carol = visitor.home.user("carol");
     let mut create = json!({
@@ -58,11 +58,11 @@ fn hashed_room(visitor: &Visitor<'_>, version: RoomVersion, create: &Value) -> (
 }
 
 impl ForeignRoom {
-    fn signed(&self, visitor: &Visitor<'_>) -> SignedEvent {
+    pub(crate) fn signed(&self, visitor: &Visitor<'_>) -> SignedEvent {
         visitor.home.sign(self.version, &self.id, &self.invite).unwrap()
     }
 
-    fn path(&self, event_id: &str) -> String {
+    pub(crate) fn path(&self, event_id: &str) -> String {
         format!(
             "/_matrix/federation/v2/invite/{}/{}",
             escaped(self.id.as_str()),
@@ -70,7 +70,7 @@ impl ForeignRoom {
         )
     }
 
-    fn body(&self, invite: &Value) -> Value {
+    pub(crate) fn body(&self, invite: &Value) -> Value {
         json!({ "room_version": self.version.name(), "event": invite, "invite_room_state": [self.create] })
     }
 }

@@ -54,3 +54,23 @@ async fn our_own_keys_are_told_and_those_of_nobody_are_not() {
         .await;
     wrong.refused(400, "M_BAD_JSON");
 }
+
+#[tokio::test]
+async fn a_server_that_said_no_is_asked_for_its_keys_again() {
+    let authority = Authority::new().unwrap();
+    let server = host(&authority).await;
+    let visitor = Visitor::new(&authority, &server).await;
+    let name = visitor.home.name();
+    let ask = async |until: u64| {
+        let path = format!(
+            "/_matrix/key/v2/query/{}?minimum_valid_until_ts={until}",
+            escaped(name)
+        );
+        let answer = server.request("GET", &path, None).await.ok();
+        answer["server_keys"].as_array().unwrap().len()
+    };
+    visitor.home.refuse_keys(true);
+    assert_eq!(ask(0).await, 0);
+    visitor.home.refuse_keys(false);
+    assert_eq!(ask(0).await, 1);
+}

@@ -1,6 +1,8 @@
 //! The server-server API, by page of the specification.
 
 #[cfg(test)]
+mod floods;
+#[cfg(test)]
 mod hostile_answers;
 #[cfg(test)]
 mod hostile_history;
