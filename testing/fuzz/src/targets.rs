@@ -8,12 +8,13 @@ mod json;
 mod key;
 mod pdu;
 mod query;
+mod state_answer;
 mod token;
 mod wildcard;
 
 pub use self::{
     address::address, event::event, filter::filter, identifier::identifier, json::json, key::key, pdu::pdu,
-    query::query, token::token, wildcard::wildcard,
+    query::query, state_answer::state_answer, token::token, wildcard::wildcard,
 };
 
 /// One parser, what must hold of it, and what it is known to take or to refuse.
@@ -43,6 +44,11 @@ pub const TARGETS: &[Target] = &[
         name: "pdu",
         check: pdu,
         corpus: pdu::CORPUS,
+    },
+    Target {
+        name: "state_answer",
+        check: state_answer,
+        corpus: state_answer::CORPUS,
     },
     Target {
         name: "token",
