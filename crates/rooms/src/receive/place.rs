@@ -14,7 +14,7 @@ use crate::{
         loaded::{LoadedEvents, Placed},
         resolution_error::ResolutionError,
     },
-    tables::{MISSING, STATE_BEFORE, Standing, StateBeforeRow},
+    tables::{MISSING, STATE_BEFORE, Standing, StateBase, StateBeforeRow},
 };
 
 /// How many events that count for nothing are looked through between an event and the ends that it follows.
@@ -45,7 +45,10 @@ impl Rooms {
             match delta {
                 Some(delta) => states.push(delta),
                 None if accepting.state_before.is_some() => {}
-                None => return Ok(None),
+                None => match accepting.ground {
+                    Some(ground) => states.push(self.delta_at(head, ground).await?),
+                    None => return Ok(None),
+                },
             }
         }
         // What another server says is one more branch, and never replaces what is known here (security.md E17).
@@ -68,6 +71,12 @@ impl Rooms {
             }
             None => None,
         };
+        let beside = accepting.ground.filter(|_| alone.is_none() && parents.len() == 1);
+        let row = row.or(beside.map(|ground| StateBeforeRow {
+            base: StateBase::Line(ground),
+            length: 1,
+            delta: Vec::new(),
+        }));
         let row = row.unwrap_or_else(|| {
             let changes = delta.iter();
             StateBeforeRow::own(
