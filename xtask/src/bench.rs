@@ -3,6 +3,7 @@
 //! The load comes from a process of its own (`testing/load`) on the same cores, over loopback. Prints a table, then
 //! one line of JSON.
 
+mod federation;
 mod gatehouse;
 mod server;
 mod synapse;
@@ -35,6 +36,9 @@ pub(crate) struct Options {
     /// Only the invitations by e-mail
     #[arg(long, conflicts_with = "against")]
     invitations: bool,
+    /// Only what other homeservers ask of it and are sent
+    #[arg(long, conflicts_with_all = ["invitations", "fill"])]
+    federation: bool,
     /// Also write the JSON here
     #[arg(long)]
     json: Option<PathBuf>,
@@ -107,15 +111,30 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         "gatehouse-load",
     ]))?;
     let part = if options.quick { 10 } else { 1 };
-    let mut reports = BTreeMap::new();
+    let reports = if options.federation {
+        federation::measure(&workspace, options.against, part)?
+    } else {
+        measure(&workspace, options, part)?
+    };
+    println!("\n{}", table::table(&reports));
+    let json = serde_json::to_string(&reports)?;
+    println!("{json}");
+    if let Some(path) = &options.json {
+        fs::write(path, json).with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(())
+}
 
+/// All but what other homeservers do.
+fn measure(workspace: &Workspace, options: &Options, part: usize) -> Result<BTreeMap<&'static str, Report>> {
+    let mut reports = BTreeMap::new();
     heading("Gatehouse");
     let mut report = if options.invitations {
         Report::default()
     } else {
-        measure_gatehouse(&workspace, part, options.fill)?
+        measure_gatehouse(workspace, part, options.fill)?
     };
-    let invitations = gatehouse::measure_invitations(&workspace, INVITATIONS / part)?;
+    let invitations = gatehouse::measure_invitations(workspace, INVITATIONS / part)?;
     report.phases.extend(invitations.phases);
     reports.insert("gatehouse", report);
     if let Some(Other::Synapse) = options.against {
@@ -128,15 +147,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             idle: 1_000 / part,
             fill: 0,
         };
-        reports.insert("synapse", synapse::measure(&workspace, &scale)?);
+        reports.insert("synapse", synapse::measure(workspace, &scale)?);
     }
-    println!("\n{}", table::table(&reports));
-    let json = serde_json::to_string(&reports)?;
-    println!("{json}");
-    if let Some(path) = &options.json {
-        fs::write(path, json).with_context(|| format!("writing {}", path.display()))?;
-    }
-    Ok(())
+    Ok(reports)
 }
 
 /// All but the invitations by e-mail.

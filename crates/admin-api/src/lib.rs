@@ -11,6 +11,7 @@ mod federation_metrics;
 mod health;
 mod metrics;
 mod registration_tokens;
+mod room_metrics;
 mod router;
 mod server_version;
 mod shared_secret_register;
@@ -21,6 +22,6 @@ mod user_rooms;
 mod users;
 
 pub use self::{
-    federation_metrics::register_federation, health::health_router, metrics::metrics_router, router::router,
-    state::AdminApi,
+    federation_metrics::register_federation, health::health_router, metrics::metrics_router,
+    room_metrics::register_rooms, router::router, state::AdminApi,
 };

@@ -4,6 +4,7 @@
 //! in. An event is asked for by its room; one of another room is one that does not exist, word for word (security.md D01
 //! to D03). Events that none of the server's users may see are handed out redacted (D04): the graph needs them.
 
+mod auth_chain_walk;
 mod event;
 mod heroes;
 mod history;

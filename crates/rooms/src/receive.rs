@@ -22,7 +22,7 @@ mod redactions;
 use std::{collections::HashMap, sync::Arc};
 
 use gatehouse_events::{Event, Pdu, RoomVersion};
-use gatehouse_store::{Batch, StoreError};
+use gatehouse_store::{Batch, Position, StoreError};
 use ruma::{OwnedEventId, OwnedServerName, RoomId, ServerName, events::TimelineEventType};
 use serde_json::value::RawValue;
 
@@ -49,6 +49,9 @@ pub enum Received {
 pub(crate) struct Accepting {
     /// The state before the event, as another server gives it, where this server does not know it.
     pub(crate) state_before: Option<HashMap<(String, String), OwnedEventId>>,
+    /// The event came about while we joined a room whose members are missing: what it follows and is not here has the state
+    /// just after this position, the one that we joined.
+    pub(crate) ground: Option<Position>,
     /// For invites of our users: what they are shown of the room, as a JSON array.
     pub(crate) stripped_state: Option<String>,
     /// Who sent it.

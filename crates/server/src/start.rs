@@ -188,6 +188,7 @@ impl Routers {
             config: Arc::new(client_config(config)?),
         };
         gatehouse_admin_api::register_federation(&http.metrics, engines.federation.clone());
+        gatehouse_admin_api::register_rooms(&http.metrics, engines.rooms.clone());
         let admin = AdminApi {
             http: http.clone(),
             accounts: engines.accounts.clone(),

@@ -8,6 +8,7 @@ mod json;
 mod key;
 mod pdu;
 mod query;
+mod state_answer;
 mod token;
 mod transaction;
 mod wildcard;
@@ -15,7 +16,8 @@ mod x_matrix;
 
 pub use self::{
     address::address, event::event, filter::filter, identifier::identifier, json::json, key::key, pdu::pdu,
-    query::query, token::token, transaction::transaction, wildcard::wildcard, x_matrix::x_matrix,
+    query::query, state_answer::state_answer, token::token, transaction::transaction, wildcard::wildcard,
+    x_matrix::x_matrix,
 };
 
 /// One parser, what must hold of it, and what it is known to take or to refuse.
@@ -45,6 +47,11 @@ pub const TARGETS: &[Target] = &[
         name: "pdu",
         check: pdu,
         corpus: pdu::CORPUS,
+    },
+    Target {
+        name: "state_answer",
+        check: state_answer,
+        corpus: state_answer::CORPUS,
     },
     Target {
         name: "transaction",

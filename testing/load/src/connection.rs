@@ -17,6 +17,7 @@ const ANSWER_LIMIT: Duration = Duration::from_mins(2);
 pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     host: String,
+    patience: Duration,
 }
 
 impl Connection {
@@ -31,7 +32,14 @@ impl Connection {
         Ok(Self {
             sender,
             host: address.to_string(),
+            patience: ANSWER_LIMIT,
         })
+    }
+
+    /// Waits so long for each answer.
+    pub(crate) fn patient(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     pub(crate) async fn get(&mut self, path: &str, token: &str) -> Result<Bytes> {
@@ -47,12 +55,28 @@ impl Connection {
     }
 
     async fn send(&mut self, method: Method, path: &str, token: &str, body: Bytes) -> Result<Bytes> {
+        let authorization = if token.is_empty() {
+            String::new()
+        } else {
+            format!("Bearer {token}")
+        };
+        self.signed(method, path, &authorization, body).await
+    }
+
+    /// A request with this `Authorization`, as other servers have it.
+    pub(crate) async fn signed(
+        &mut self,
+        method: Method,
+        path: &str,
+        authorization: &str,
+        body: Bytes,
+    ) -> Result<Bytes> {
         let mut request = Request::builder()
             .method(method.clone())
             .uri(path)
             .header(header::HOST, &self.host);
-        if !token.is_empty() {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        if !authorization.is_empty() {
+            request = request.header(header::AUTHORIZATION, authorization);
         }
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");
@@ -65,9 +89,9 @@ impl Connection {
             let body = response.into_body().collect().await?.to_bytes();
             anyhow::Ok((status, body))
         };
-        let (status, body) = tokio::time::timeout(ANSWER_LIMIT, answer)
+        let (status, body) = tokio::time::timeout(self.patience, answer)
             .await
-            .with_context(|| format!("{method} {path}: no answer within {ANSWER_LIMIT:?}"))?
+            .with_context(|| format!("{method} {path}: no answer within its time"))?
             .with_context(|| format!("{method} {path}"))?;
         if !status.is_success() {
             bail!("{method} {path}: {status} {}", String::from_utf8_lossy(&body));

@@ -1,10 +1,11 @@
 //! The load of `cargo xtask bench`: many clients in one process, on one thread, beside the server that it measures.
 //!
-//! It speaks the client-server API and nothing else, so that it measures any homeserver. It prints one JSON object
-//! and ends; every phase has a count, and every request a limit of time.
+//! It speaks the client-server API, and the server-server API where that is measured, and nothing else, so that it
+//! measures any homeserver. It prints one JSON object and ends; every phase has a count, and every request a limit of time.
 
 mod connection;
 mod crowd;
+mod federation;
 mod floor;
 mod process;
 mod report;
@@ -31,6 +32,14 @@ enum Command {
     Server(Target),
     /// Invite e-mail addresses into one room of a homeserver on this machine, and measure it
     Invitations(InvitationsTarget),
+    /// Put the load of other homeservers, which are played, on a homeserver on this machine, and measure it
+    Federation(federation::Target),
+    /// Write the certificates of the homeservers that are played, for the one under measurement to believe
+    FederationFiles {
+        /// Where to
+        #[arg(long)]
+        folder: PathBuf,
+    },
     /// Measure what hashing, signing and committing alone cost
     Floor {
         /// An empty folder on the disk to measure
@@ -93,6 +102,11 @@ fn main() -> Result<()> {
     let report = match Arguments::parse().command {
         Command::Server(target) => measure_server(target)?,
         Command::Invitations(target) => measure_invitations(target)?,
+        Command::Federation(target) => {
+            refuse_elsewhere(target.address)?;
+            runtime()?.block_on(federation::run(target))?
+        }
+        Command::FederationFiles { folder } => return federation::files::write(&folder),
         Command::Floor { folder, events } => floor::run(&folder, events)?,
     };
     println!("{}", serde_json::to_string(&report)?);

@@ -40,11 +40,20 @@ impl Process {
 
     /// MiB that are in memory now.
     pub(crate) fn resident_mib(&self) -> Result<f64> {
+        self.status_mib("VmRSS:")
+    }
+
+    /// The most MiB that ever were.
+    pub(crate) fn peak_mib(&self) -> Result<f64> {
+        self.status_mib("VmHWM:")
+    }
+
+    fn status_mib(&self, name: &str) -> Result<f64> {
         let text = fs::read_to_string(format!("/proc/{}/status", self.pid)).context("the server has gone")?;
         let line = text
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .context("no VmRSS")?;
+            .find_map(|line| line.strip_prefix(name))
+            .with_context(|| format!("no {name}"))?;
         let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kib / KIB_PER_MIB)
     }

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -51,7 +51,7 @@ pub(crate) fn measure_invitations(workspace: &Workspace, invitations: usize) -> 
     Ok(report)
 }
 
-fn empty_folder(workspace: &Workspace, name: &str) -> Result<PathBuf> {
+pub(super) fn empty_folder(workspace: &Workspace, name: &str) -> Result<PathBuf> {
     let folder = workspace.scratch().join(name);
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
@@ -61,12 +61,21 @@ fn empty_folder(workspace: &Workspace, name: &str) -> Result<PathBuf> {
 }
 
 fn start(workspace: &Workspace, folder: &Path, more: &str) -> Result<Server> {
-    let address = free_address()?;
+    start_as(workspace, folder, free_address()?, ("localhost", more))
+}
+
+/// Under a name, with more settings.
+pub(super) fn start_as(
+    workspace: &Workspace,
+    folder: &Path,
+    address: SocketAddr,
+    (name, more): (&str, &str),
+) -> Result<Server> {
     let config = folder.join("gatehouse.toml");
     fs::write(
         &config,
         format!(
-            "server_name = \"localhost\"\ndata_dir = \"{}\"\n\
+            "server_name = \"{name}\"\ndata_dir = \"{}\"\n\
              [[listener]]\naddress = \"127.0.0.1\"\nport = {}\n\
              [registration]\nopen = true\ncheap_password_hash = true\n\
              [rate_limits]\nenabled = false\n\

@@ -1,25 +1,23 @@
 //! A state and its auth chain on their way to another server. Read part by part, so that it is never in memory as a whole:
 //! with fifty thousand members it is some dozen megabytes.
 
-use std::{collections::HashSet, vec};
+use std::vec;
 
 use gatehouse_events::{RoomVersion, auth_events_of};
-use gatehouse_store::StoreError;
 use ruma::{OwnedEventId, OwnedRoomId};
 
+use super::auth_chain_walk::AuthChainWalk;
 use crate::{RoomHead, Rooms, peer_error::PeerError, tables::Standing};
 
 /// Events read at once: the longest are 13 megabytes then.
 const BATCH: usize = 200;
-/// How many events of an auth chain are handed out. The chains of the largest rooms have some hundred thousand.
-const MAX_CHAIN: usize = 500_000;
 
 /// A part of a state or of its auth chain: PDUs as they are stored, which is as they are sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OutgoingPart {
     /// Of the state.
     State(Vec<String>),
-    /// Of its auth chain.
+    /// Of its auth chain: what authorises an event comes before it.
     AuthChain(Vec<String>),
 }
 
@@ -30,77 +28,74 @@ pub struct OutgoingState {
     room_id: OwnedRoomId,
     version: RoomVersion,
     state: vec::IntoIter<OwnedEventId>,
-    chain: AuthChainWalk,
+    walk: AuthChainWalk,
+    /// What is left of the chain, once all of it is known.
+    chain: Option<vec::IntoIter<OwnedEventId>>,
 }
 
 impl OutgoingState {
     /// The next part: first the state, then its auth chain; `None` after the last.
     pub async fn next(&mut self) -> Result<Option<OutgoingPart>, PeerError> {
-        while !self.state.as_slice().is_empty() {
-            let ids: Vec<OwnedEventId> = self.state.by_ref().take(BATCH).collect();
-            let pdus = self.read(&ids).await?;
-            if !pdus.is_empty() {
-                return Ok(Some(OutgoingPart::State(pdus)));
-            }
+        if let Some(pdus) = self.next_of_state().await? {
+            return Ok(Some(OutgoingPart::State(pdus)));
         }
-        while let Some(ids) = self.chain.take() {
-            let pdus = self.read(&ids).await?;
+        if self.chain.is_none() {
+            self.chain = Some(self.walk_chain().await?.into_iter());
+        }
+        loop {
+            let chain = self.chain.iter_mut().flatten();
+            let ids: Vec<OwnedEventId> = chain.take(BATCH).collect();
+            if ids.is_empty() {
+                return Ok(None);
+            }
+            let pdus: Vec<String> = self.read(&ids).await?.into_iter().map(|(_, pdu)| pdu).collect();
             if !pdus.is_empty() {
                 return Ok(Some(OutgoingPart::AuthChain(pdus)));
             }
         }
-        Ok(None)
     }
 
-    /// Reads events, and notes what authorises them. Those that are not there or were rejected are left out.
-    async fn read(&mut self, ids: &[OwnedEventId]) -> Result<Vec<String>, PeerError> {
+    async fn next_of_state(&mut self) -> Result<Option<Vec<String>>, PeerError> {
+        loop {
+            let ids: Vec<OwnedEventId> = self.state.by_ref().take(BATCH).collect();
+            if ids.is_empty() {
+                return Ok(None);
+            }
+            let mut pdus = Vec::with_capacity(ids.len());
+            for (_, pdu) in self.read(&ids).await? {
+                self.walk.reach(cited_by(&pdu, self.version))?;
+                pdus.push(pdu);
+            }
+            if !pdus.is_empty() {
+                return Ok(Some(pdus));
+            }
+        }
+    }
+
+    /// All of the chain, in its order.
+    async fn walk_chain(&mut self) -> Result<Vec<OwnedEventId>, PeerError> {
+        while let Some(ids) = self.walk.take(BATCH) {
+            for (id, pdu) in self.read(&ids).await? {
+                self.walk.reach_from(&id, cited_by(&pdu, self.version))?;
+            }
+        }
+        Ok(std::mem::take(&mut self.walk).into_order())
+    }
+
+    /// Reads events in the order asked. Those that are not there or were rejected are left out.
+    async fn read(&self, ids: &[OwnedEventId]) -> Result<Vec<(OwnedEventId, String)>, PeerError> {
         let mut placed = self.rooms.placed(&self.room_id, ids).await?;
-        let mut pdus = Vec::with_capacity(placed.len());
-        for id in ids {
-            let Some(placed) = placed.remove(id) else {
-                continue;
-            };
-            if placed.row.standing != Standing::Rejected
-                && let Ok(cited) = auth_events_of(&placed.row.pdu, self.version)
-            {
-                self.chain.reach(cited)?;
-                pdus.push(placed.row.pdu);
-            }
-        }
-        Ok(pdus)
+        let found = ids.iter().filter_map(|id| placed.remove(id));
+        let found = found.filter(|placed| placed.row.standing != Standing::Rejected);
+        Ok(found
+            .map(|placed| (placed.row.event_id, placed.row.pdu))
+            .collect())
     }
 }
 
-/// A walk over an auth chain, of which only the ids are kept.
-#[derive(Debug, Default)]
-struct AuthChainWalk {
-    /// Handed out elsewhere.
-    left_out: HashSet<OwnedEventId>,
-    reached: HashSet<OwnedEventId>,
-    next: Vec<OwnedEventId>,
-}
-
-impl AuthChainWalk {
-    fn reach(&mut self, ids: impl IntoIterator<Item = OwnedEventId>) -> Result<(), PeerError> {
-        for id in ids {
-            if self.left_out.contains(&id) || self.reached.contains(&id) {
-                continue;
-            }
-            if self.reached.len() == MAX_CHAIN {
-                return Err(
-                    StoreError::Unavailable("an auth chain is too long to hand out".to_owned()).into(),
-                );
-            }
-            self.reached.insert(id.clone());
-            self.next.push(id);
-        }
-        Ok(())
-    }
-
-    fn take(&mut self) -> Option<Vec<OwnedEventId>> {
-        let from = self.next.len().saturating_sub(BATCH);
-        Some(self.next.split_off(from)).filter(|ids| !ids.is_empty())
-    }
+/// What authorises an event. Of what is stored, that can always be read.
+fn cited_by(pdu: &str, version: RoomVersion) -> Vec<OwnedEventId> {
+    auth_events_of(pdu, version).unwrap_or_default()
 }
 
 /// Which events of the auth chain are handed out.
@@ -121,17 +116,18 @@ impl Rooms {
         besides: &[OwnedEventId],
         part: ChainPart,
     ) -> Result<OutgoingState, PeerError> {
-        let mut chain = AuthChainWalk::default();
-        if part == ChainPart::BesidesState {
-            chain.left_out = state.iter().cloned().collect();
-        }
-        chain.reach(besides.iter().cloned())?;
+        let mut walk = match part {
+            ChainPart::Whole => AuthChainWalk::default(),
+            ChainPart::BesidesState => AuthChainWalk::without(state.iter().cloned()),
+        };
+        walk.reach(besides.iter().cloned())?;
         Ok(OutgoingState {
             rooms: self.clone(),
             room_id: head.room_id.clone(),
             version: head.version,
             state: state.into_iter(),
-            chain,
+            walk,
+            chain: None,
         })
     }
 
@@ -142,7 +138,7 @@ impl Rooms {
         of: Vec<OwnedEventId>,
     ) -> Result<Vec<OwnedEventId>, PeerError> {
         let mut outgoing = self.outgoing_state(head, of, &[], ChainPart::BesidesState)?;
-        while outgoing.next().await?.is_some() {}
-        Ok(outgoing.chain.reached.into_iter().collect())
+        while outgoing.next_of_state().await?.is_some() {}
+        outgoing.walk_chain().await
     }
 }

@@ -105,6 +105,13 @@ impl Rooms {
         Ok(())
     }
 
+    /// How the room's state just after a position differed from the head's.
+    pub(crate) async fn delta_at(&self, head: &RoomHead, position: Position) -> Result<Delta, StoreError> {
+        let mut delta = self.line_at(&head.room_id, position).await?;
+        normalise(head, &mut delta);
+        Ok(delta)
+    }
+
     /// The keys that have changed since a position, as they were then.
     async fn line_at(&self, room_id: &RoomId, position: Position) -> Result<Delta, StoreError> {
         let room = room_id.to_owned();

@@ -31,7 +31,9 @@ impl Rooms {
             };
             // The changes do not tell what was filled in, nor which events were rejected after all.
             if row.fills != known.head.fills {
-                self.shared.events.clear();
+                if self.store.is_shared() {
+                    self.shared.events.clear();
+                }
                 return Ok(None);
             }
             // A store that knows less than this node has lost something.

@@ -176,6 +176,16 @@ async fn t30_a_join_that_fails_leaves_no_half_room() {
             joined: lie(|sent: &mut SentJoin| *sent = SentJoin::default()),
             ..Lies::default()
         },
+        // Nothing, and members are missing from it.
+        Lies {
+            joined: lie(|sent: &mut SentJoin| {
+                *sent = SentJoin {
+                    members_omitted: true,
+                    ..SentJoin::default()
+                };
+            }),
+            ..Lies::default()
+        },
         // A state that does not allow the join.
         Lies {
             joined: lie(|sent: &mut SentJoin| {

@@ -1,5 +1,7 @@
 //! Rooms that are joined without their members: what works at once, what waits, and that in the end nothing is left of it.
 
+mod crashes;
+
 use std::time::Duration;
 
 use gatehouse_events::{NewEvent, Parents};
@@ -457,4 +459,29 @@ async fn who_leaves_before_the_members_are_here_is_out_and_comes_back() {
     partial.agree_on_all().await;
     let update = update("m.room.name", "", &json!({ "name": "x" }));
     assert!(b.set_state(&user("b"), room, &update).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_said_while_we_joined_is_heard_at_once() {
+    for version in ["2", "11", "12"] {
+        let partial = Partial::new(version).await;
+        let (town, room) = (&partial.town, &partial.room);
+        // `c` does not know yet that we are here, so it gives us nothing.
+        partial.keep_at_b("c", "@c:c").await;
+        let said = town.say("c", room, "as I said").await;
+        let received = town.deliver("c", "b", room).await;
+        assert!(!partial.is_whole().await);
+        assert!(received.contains(&Received::Accepted), "{received:?}");
+        assert!(partial.shown().await.contains(&said));
+        town.deliver("c", "a", room).await;
+        town.deliver("a", "c", room).await;
+        let answer = town.say("b", room, "what?").await;
+        town.deliver("b", "a", room).await;
+        partial.fill().await;
+        partial.agree_on_all().await;
+        let theirs = town.rooms("a").state_before_event(room, &said).await.unwrap();
+        let ours = partial.b().state_before_event(room, &said).await.unwrap();
+        assert_eq!(theirs.unwrap().to_map(), ours.unwrap().to_map());
+        assert!(partial.shown().await.contains(&answer));
+    }
 }

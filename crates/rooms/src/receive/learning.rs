@@ -13,6 +13,9 @@ use crate::{
     tables::{Doubt, PARTIAL, STATE_CHANGES, STATE_HISTORY, StateChangeRow},
 };
 
+/// How much deeper than our join an event may be that came about at the same time.
+const MAX_LATER: u64 = 10;
+
 impl Rooms {
     /// Puts the members by which an event was judged into the state since the ground, so that clients are told who speaks.
     pub(super) async fn learn_members(
@@ -41,6 +44,31 @@ impl Rooms {
         }
         transaction.fill();
         Ok(())
+    }
+
+    /// The ground of a room whose members are missing, for an event that came about while we joined: it follows what our
+    /// join does, or what others sent at the same time and is not here. That has the state that we joined, or nearly. Asking for it would be asking for all members; and
+    /// whoever waits for them hears nothing of what builds on such events.
+    pub(super) async fn ground_beside(
+        &self,
+        room_id: &RoomId,
+        event: &Event,
+    ) -> Result<Option<Position>, StoreError> {
+        let head = self.head(room_id).await?;
+        let Some(partial) = head.as_ref().and_then(|head| head.partial.as_ref()) else {
+            return Ok(None);
+        };
+        let join = self.events(std::slice::from_ref(&partial.join)).await?.pop();
+        let Some(join) = join.flatten() else {
+            return Ok(None);
+        };
+        let is_beside = event.prev_events.iter().all(|id| join.prev_events.contains(id));
+        let is_later = (join.depth + 1..=join.depth.saturating_add(MAX_LATER)).contains(&event.depth);
+        if !is_beside && !is_later {
+            return Ok(None);
+        }
+        let row = self.store.get(&PARTIAL, &(room_id.to_owned(),)).await?;
+        Ok(row.filter(|row| row.join == partial.join).map(|row| row.ground))
     }
 
     async fn learn(

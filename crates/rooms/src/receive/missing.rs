@@ -110,6 +110,10 @@ impl Rooms {
         self.get_auth_events(fetching, &pdu).await?;
         let mut accepting = Accepting::from(&*fetching.origin);
         let mut lacks_state = self.lacks_state(&fetching.room_id, &pdu).await?;
+        if lacks_state && let Some(ground) = self.ground_beside(&fetching.room_id, &pdu.event).await? {
+            accepting.ground = Some(ground);
+            return self.accept(&fetching.room_id, pdu, accepting).await;
+        }
         if lacks_state && !self.is_whole_by(&fetching.room_id, fetching.deadline).await? {
             return Ok(Received::Dropped(
                 "what it follows is not here, and the room's members are still being fetched".to_owned(),

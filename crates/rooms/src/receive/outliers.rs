@@ -62,7 +62,9 @@ impl Rooms {
     ) -> Result<(), WriteError> {
         let mut loaded = LoadedEvents::default();
         let ids: Vec<OwnedEventId> = pdus.iter().map(|pdu| pdu.event.event_id.clone()).collect();
-        loaded.load(self, &ids).await?;
+        // In one go: there may be a thousand, each with an invite of its own.
+        let cited = pdus.iter().flat_map(|pdu| &pdu.event.auth_events);
+        loaded.load(self, ids.iter().chain(cited)).await?;
         let mut kept = Vec::new();
         for pdu in parents_first(pdus, |event| &event.auth_events) {
             let mut event = pdu.event.clone();

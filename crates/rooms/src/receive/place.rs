@@ -15,7 +15,7 @@ use crate::{
         loaded::{LoadedEvents, Placed},
         resolution_error::ResolutionError,
     },
-    tables::{MISSING, STATE_BEFORE, Standing, StateBeforeRow},
+    tables::{MISSING, STATE_BEFORE, Standing, StateBase, StateBeforeRow},
 };
 
 /// How many events that count for nothing are looked through between an event and the ends that it follows.
@@ -39,11 +39,13 @@ impl Rooms {
         let placed = self.placed(&head.room_id, &parents).await?;
         let here: Vec<&Placed> = parents.iter().filter_map(|parent| placed.get(parent)).collect();
         let (deltas, _) = self.deltas_after(head, &here).await?;
-        let lacks_some = here.len() < parents.len() || deltas.iter().any(Option::is_none);
-        if lacks_some && accepting.state_before.is_none() {
-            return Ok(None);
-        }
+        let unknown = parents.len() - here.len() + deltas.iter().filter(|delta| delta.is_none()).count();
         let mut states: Vec<Delta> = deltas.into_iter().flatten().collect();
+        match accepting.ground {
+            _ if unknown == 0 || accepting.state_before.is_some() => {}
+            Some(ground) => states.push(self.delta_at(head, ground).await?),
+            None => return Ok(None),
+        }
         // What another server says is one more branch, and never replaces what is known here (security.md E17).
         if let Some(given) = &accepting.state_before {
             states.push(difference(head, given));
@@ -64,6 +66,12 @@ impl Rooms {
             }
             None => None,
         };
+        let beside = accepting.ground.filter(|_| alone.is_none() && parents.len() == 1);
+        let row = row.or(beside.map(|ground| StateBeforeRow {
+            base: StateBase::Line(ground),
+            length: 1,
+            delta: Vec::new(),
+        }));
         let row = row.unwrap_or_else(|| {
             let changes = delta.iter();
             StateBeforeRow::own(
