@@ -205,7 +205,7 @@ impl Inbox {
     async fn receive_pdus(
         &self,
         origin: &ServerName,
-        by_room: HashMap<OwnedRoomId, Vec<Box<RawValue>>>,
+        by_room: BTreeMap<OwnedRoomId, Vec<Box<RawValue>>>,
     ) -> Result<Map<String, Value>, StoreError> {
         let received: Vec<Vec<(Option<OwnedEventId>, Received)>> = stream::iter(by_room)
             .map(|(room_id, pdus)| async move { self.rooms.receive(origin, &room_id, &pdus).await })

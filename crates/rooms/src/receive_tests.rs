@@ -1,5 +1,6 @@
 //! Two or three servers in one process: what comes of their rooms when events meet late, twice, or in another order.
 
+mod apart;
 mod branches;
 mod circles;
 mod costs;

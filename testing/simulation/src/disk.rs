@@ -143,6 +143,11 @@ impl Mount {
         }
     }
 
+    /// Whether it has failed.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
+    }
+
     fn torn(&self) -> Vec<(Batch, oneshot::Sender<Outcome>)> {
         let mut waiting = self.waiting.lock();
         let kept = self.dice.lock().below(waiting.len() + 1);

@@ -1,9 +1,6 @@
 //! One server: what survives when it is killed, and what runs.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, OnceLock, atomic::AtomicBool};
 
 use anyhow::Result;
 use axum::Router;
@@ -60,8 +57,18 @@ pub struct Running {
 /// What a server answers from, as the network sees it.
 #[derive(Clone)]
 pub struct Endpoint {
-    pub(crate) router: Router,
+    /// Made for the first request: it costs more than the rest of a start.
+    router: Arc<OnceLock<Router>>,
+    api: FederationApi,
     pub(crate) gone: CancellationToken,
+}
+
+impl Endpoint {
+    /// Answers others.
+    pub(crate) fn router(&self) -> Router {
+        let make = || gatehouse_federation_api::router(self.api.clone());
+        self.router.get_or_init(make).clone()
+    }
 }
 
 /// The name of a server: with a port, so that nobody asks where it is.
@@ -172,13 +179,14 @@ impl House {
             rooms_config()?,
             self.clock.clone(),
         );
-        let router = self.router(&store, accounts, &rooms, &federation);
+        let api = self.api(&store, accounts, &rooms, &federation);
         let (sender, sent, stop) = (federation.clone(), rooms.clone(), gone.clone());
         let sending = tokio::spawn(async move { sender.run_sending(sent, stop).await });
         network.plug_in(
             self.number,
             Endpoint {
-                router,
+                router: Arc::default(),
+                api,
                 gone: gone.clone(),
             },
         );
@@ -192,7 +200,13 @@ impl House {
         Ok(())
     }
 
-    fn router(&self, store: &Store, accounts: Accounts, rooms: &Rooms, federation: &Federation) -> Router {
+    fn api(
+        &self,
+        store: &Store,
+        accounts: Accounts,
+        rooms: &Rooms,
+        federation: &Federation,
+    ) -> FederationApi {
         let directory = Directory::new(
             store.clone(),
             rooms.clone(),
@@ -200,7 +214,7 @@ impl House {
             gatehouse_directory::Config::default(),
             Arc::new(NoRemoteDirectories),
         );
-        gatehouse_federation_api::router(FederationApi {
+        FederationApi {
             http: HttpContext {
                 accounts,
                 rate_limits: Arc::new(RateLimits::new(RateLimitConfig {
@@ -216,7 +230,7 @@ impl House {
             directory,
             at_once: AtOnce::default(),
             public_rooms: true,
-        })
+        }
     }
 
     /// Kills it, wherever it is: nothing that it was doing goes on, and what was not on the disk is lost, or not.
@@ -233,9 +247,9 @@ impl House {
         }
     }
 
-    /// Whether its disk does as it should.
-    pub fn is_good(&self) -> bool {
-        self.is_good.load(Ordering::Relaxed)
+    /// Whether it runs, over a disk that has not failed.
+    pub fn is_sound(&self) -> bool {
+        self.running().is_some_and(|running| !running.mount.has_failed())
     }
 }
 

@@ -154,7 +154,8 @@ impl Liar {
 
     /// The answer as it is given.
     pub fn answer(&self, dice: &mut Dice, path: &str, answer: Response<Bytes>) -> Response<Bytes> {
-        let is_of_events = ["/get_missing_events/", "/backfill/", "/event/", "/event_auth/"]
+        // Single events may be parts of a state.
+        let is_of_events = ["/get_missing_events/", "/backfill/", "/event_auth/"]
             .iter()
             .any(|part| path.contains(part));
         let (parts, body) = answer.into_parts();
@@ -182,7 +183,9 @@ impl Liar {
             let Some(Value::Array(events)) = body.get_mut(field) else {
                 continue;
             };
-            let told = std::mem::take(events);
+            // In an order of their own: that of an answer may be any.
+            let mut told = std::mem::take(events);
+            told.sort_by_cached_key(ToString::to_string);
             for event in told {
                 match dice.below(4) {
                     0 => {}

@@ -211,7 +211,7 @@ impl Network {
         let path = request.uri().path().to_owned();
         let request = without_host(request).ok_or(OutboundError::InvalidUrl)?;
         let handling = async {
-            let answer = match endpoint.router.oneshot(request).await {
+            let answer = match endpoint.router().oneshot(request).await {
                 Ok(answer) => answer,
                 Err(never) => match never {},
             };

@@ -165,8 +165,12 @@ impl World {
         Ok(())
     }
 
-    /// A server has what others have acknowledged since it was let in.
+    /// A server has what others have acknowledged since it was let in. Where somebody lies about what comes before, it may
+    /// have rejected some of it.
     async fn acks_since(&self, view: &View, acks: &[&Ack]) -> Result<()> {
+        if self.plan.has_liar {
+            return Ok(());
+        }
         let rooms = self.running(view.server)?.rooms;
         let floor = view.floor();
         for ack in acks.iter().filter(|ack| ack.server != view.server) {
@@ -193,43 +197,50 @@ impl World {
         Ok(())
     }
 
-    /// When somebody has paged back to the beginning, every server shows everything that honest ones acknowledged; where
-    /// nobody takes rights away, that is.
+    /// When somebody has paged back, servers show the same of what honest ones sent since both of them were let in; where
+    /// nobody takes rights away, that is. What lies before a gap that could not be filled is nobody's to compare.
     pub async fn history_is_whole(&self) -> Result<()> {
-        let mut shown: BTreeMap<usize, BTreeMap<OwnedEventId, bool>> = BTreeMap::new();
+        let mut seen = Vec::new();
         for server in self.present().await? {
             self.page_back(server).await?;
             let view = self.view(server).await?;
             once(&view)?;
-            let honest = |event: &&StoredEvent| {
-                let of = self
-                    .houses
-                    .iter()
-                    .position(|house| house.name == *event.sender().server_name());
-                of.is_some_and(|number| self.plan.honest().contains(&number))
-            };
-            // A redaction that came before what it redacts is shown to nobody, and works all the same.
-            let events = view.shown.iter().filter(honest);
-            let events = events.filter(|event| event.kind() != "m.room.redaction");
-            let is_redacted =
-                |event: &StoredEvent| event.redacted_by.is_some() || event.content().get() == "{}";
-            let events = events.map(|event| (event.event_id().to_owned(), is_redacted(event)));
-            shown.insert(server, events.collect());
+            seen.push(view);
         }
-        let Some((one, first)) = shown.first_key_value() else {
+        let Some((first, others)) = seen.split_first() else {
             return Ok(());
         };
         if self.plan.mood == Mood::Stormy {
             return Ok(());
         }
-        for (two, other) in &shown {
+        for other in others {
+            let floor = first.floor().max(other.floor());
+            let (here, there) = (self.shown_above(first, floor), self.shown_above(other, floor));
             ensure!(
-                first == other,
-                "servers {one} and {two} show another history: {}",
-                difference(first, other)
+                here == there,
+                "servers {} and {} show another history: {}",
+                first.server,
+                other.server,
+                difference(&here, &there)
             );
         }
         Ok(())
+    }
+
+    /// What honest servers sent and the server shows that is deeper than this, and whether it is redacted. A redaction that
+    /// came before what it redacts is shown to nobody, and works all the same.
+    fn shown_above(&self, view: &View, floor: u64) -> BTreeMap<OwnedEventId, bool> {
+        let is_honest = |event: &&StoredEvent| {
+            let server = event.sender().server_name();
+            let number = self.houses.iter().position(|house| house.name == *server);
+            number.is_some_and(|number| self.plan.honest().contains(&number))
+        };
+        let is_redacted = |event: &StoredEvent| event.redacted_by.is_some() || event.content().get() == "{}";
+        let events = view.shown.iter().filter(is_honest);
+        events
+            .filter(|event| event.kind() != "m.room.redaction" && event.event.depth > floor)
+            .map(|event| (event.event_id().to_owned(), is_redacted(event)))
+            .collect()
     }
 
     async fn page_back(&self, server: usize) -> Result<()> {

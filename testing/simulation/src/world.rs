@@ -126,7 +126,7 @@ impl World {
     pub fn end_storm(&self) -> Result<()> {
         self.is_good.store(true, Ordering::Relaxed);
         self.network.heal();
-        for house in &self.houses {
+        for house in self.houses.iter().filter(|house| !house.is_sound()) {
             house.kill();
             house.start(&self.network)?;
         }

@@ -194,6 +194,18 @@ pub(crate) async fn request(
     body: Option<Value>,
 ) -> reqwest::Result<(u16, Value)> {
     let client = gatehouse_testkit::http::client().build()?;
+    request_over(&client, url, method, path, token, body).await
+}
+
+/// A request over this client's connections, and its answer.
+pub(crate) async fn request_over(
+    client: &reqwest::Client,
+    url: &str,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    body: Option<Value>,
+) -> reqwest::Result<(u16, Value)> {
     let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
     let mut request = client.request(method, format!("{url}{path}"));
     if let Some(token) = token {

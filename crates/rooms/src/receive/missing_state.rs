@@ -93,7 +93,10 @@ impl Rooms {
             };
             self.keep_raw_outliers(fetching, &raws).await?;
         }
-        Ok(Some(self.state_of(fetching, &ids.state).await?))
+        let state = self.state_of(fetching, &ids.state).await?;
+        // Every state of the room has the event that made it: whatever this is, it is none.
+        let is_state = state.contains_key(&("m.room.create".to_owned(), String::new()));
+        Ok(is_state.then_some(state))
     }
 
     /// A state and its auth chain, in one answer.
@@ -125,7 +128,7 @@ impl Rooms {
                 .shared
                 .remote
                 .fetch(&fetching.origin, Fetch::Event { event_id: &event_id });
-            fetching.ask(asked).await
+            fetching.ask(asked).await.filter(|raws| !raws.is_empty())
         }));
         let answers: Vec<Option<Vec<_>>> = answers.buffered(AT_ONCE).collect().await;
         let answers: Option<Vec<Vec<_>>> = answers.into_iter().collect();

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
-/// An authority that ends with the test, and a certificate that it gave for `localhost`; all in PEM files.
+/// An authority that ends with the test, and a certificate that it gave for `localhost` and its address; all in PEM files.
 pub(super) struct Authority {
     /// The authority's own certificate.
     pub(super) ca: PathBuf,
-    /// The certificate for `localhost`.
+    /// The certificate.
     pub(super) certificate: PathBuf,
     /// Its key.
     pub(super) key: PathBuf,
@@ -23,7 +23,7 @@ impl Authority {
         ca.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let ca_certificate = ca.self_signed(&ca_key).unwrap();
         let key = KeyPair::generate().unwrap();
-        let certificate = named("localhost", &["localhost".to_owned()])
+        let certificate = named("localhost", &["localhost", "127.0.0.1"].map(str::to_owned))
             .signed_by(&key, &Issuer::new(ca, ca_key))
             .unwrap();
         let write = |name: &str, pem: String| {

@@ -33,10 +33,22 @@ impl Role {
 impl Gatehouse {
     /// With these settings beside those that every partner's Gatehouse has.
     pub(super) fn start(dir: &Path, authority: &Authority, role: Role, settings: &str) -> Self {
-        let dir = dir.join("gatehouse");
-        std::fs::create_dir(&dir).unwrap();
         let port = free_port();
         let name = format!("localhost:{port}");
+        Self::start_named(dir, authority, role, &name, port, settings)
+    }
+
+    /// As [`Self::start`], under this name, at this port of all addresses.
+    pub(super) fn start_named(
+        dir: &Path,
+        authority: &Authority,
+        role: Role,
+        name: &str,
+        port: u16,
+        settings: &str,
+    ) -> Self {
+        let dir = dir.join("gatehouse");
+        std::fs::create_dir_all(&dir).unwrap();
         let config = dir.join("gatehouse.toml");
         let (ca, certificate, key) = (&authority.ca, &authority.certificate, &authority.key);
         let text = format!(
@@ -60,6 +72,7 @@ cheap_password_hash = true
 enabled = false
 
 [federation]
+public_rooms = true
 extra_ca_files = [{ca:?}]
 deny_ip_ranges = []
 
@@ -75,7 +88,10 @@ deny_ip_ranges = []
         let mut command = program(&dir);
         command.args(role.command()).arg("--config").arg(&config);
         let server = Server::run(&mut command, &dir);
-        Self { server, name }
+        Self {
+            server,
+            name: name.to_owned(),
+        }
     }
 
     /// Where people reach it, without TLS.

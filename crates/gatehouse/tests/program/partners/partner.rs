@@ -59,7 +59,8 @@ impl Partner {
         until(text, || self.log()).await;
     }
 
-    fn log(&self) -> String {
+    /// Everything that it logged.
+    pub(super) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }
 }

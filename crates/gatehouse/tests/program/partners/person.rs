@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use gatehouse_testkit::user::escaped;
 use serde_json::{Value, json};
 
-use crate::process::request;
+use crate::process::request_over;
 
 /// Whoever is not invited by then never will be.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A person with one device.
 pub(super) struct Person {
+    http: reqwest::Client,
     homeserver: String,
     token: String,
     pub(super) id: String,
@@ -22,9 +23,13 @@ impl Person {
     pub(super) async fn register(homeserver: &str, name: &str) -> Self {
         let body = json!({ "username": name, "password": "wonderland", "auth": { "type": "m.login.dummy" } });
         let path = "/_matrix/client/v3/register";
-        let (status, answer) = request(homeserver, "POST", path, None, Some(body)).await.unwrap();
+        let http = gatehouse_testkit::http::client().build().unwrap();
+        let (status, answer) = request_over(&http, homeserver, "POST", path, None, Some(body))
+            .await
+            .unwrap();
         assert_eq!(status, 200, "{answer}");
         Self {
+            http,
             homeserver: homeserver.to_owned(),
             token: answer["access_token"].as_str().unwrap().to_owned(),
             id: answer["user_id"].as_str().unwrap().to_owned(),
@@ -34,9 +39,16 @@ impl Person {
     /// A request in their name; the path is one of `/_matrix/client`.
     pub(super) async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         let path = format!("/_matrix/client{path}");
-        request(&self.homeserver, method, &path, Some(&self.token), body)
-            .await
-            .unwrap()
+        request_over(
+            &self.http,
+            &self.homeserver,
+            method,
+            &path,
+            Some(&self.token),
+            body,
+        )
+        .await
+        .unwrap()
     }
 
     /// As [`Self::ask`], which must go well.

@@ -41,7 +41,11 @@ impl World {
             mailbox.port()
         );
         let gatehouse = Gatehouse::start(dir.path(), &authority, role, &settings);
-        let synapse = Synapse::start(dir.path(), &authority, &gatehouse.name).await;
+        let delegate = format!(
+            "account_threepid_delegates: {{msisdn: 'https://{}'}}",
+            gatehouse.name
+        );
+        let synapse = Synapse::start(dir.path(), &authority, &delegate).await;
         Self {
             mailbox,
             gatehouse,
