@@ -32,6 +32,8 @@ use crate::{
 
 /// Servers that are asked before one waits a while.
 const MAX_ASKED: usize = 5;
+/// Rounds in which all events of the state have to be given.
+const PATIENT_ROUNDS: usize = 2;
 /// The pause after nobody could help, which doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause.
@@ -96,7 +98,7 @@ impl Rooms {
         self.shared.filling.under_way.lock().len()
     }
 
-    async fn fill_once(&self, room_id: &RoomId) -> Result<Filled, WriteError> {
+    async fn fill_once(&self, room_id: &RoomId, round: usize) -> Result<Filled, WriteError> {
         // Another node may be at it.
         let Some(_lease) = self.store.lease(&format!("rooms.fill.{room_id}")).await? else {
             return Ok(Filled::NotYet);
@@ -109,7 +111,7 @@ impl Rooms {
             return Ok(Filled::Gone);
         };
         for server in self.servers_to_fill_from(&head, &row).await? {
-            if self.fill_from(&server, &head, &row).await? {
+            if self.fill_from(&server, (&head, &row), round).await? {
                 return Ok(Filled::Whole);
             }
         }
@@ -120,13 +122,21 @@ impl Rooms {
     async fn fill_from(
         &self,
         server: &OwnedServerName,
-        head: &RoomHead,
-        row: &PartialRow,
+        (head, row): (&RoomHead, &PartialRow),
+        round: usize,
     ) -> Result<bool, WriteError> {
         let began = Instant::now();
         let Some(state) = self.get_state_of_join(server, head, row).await? else {
             return Ok(false);
         };
+        if state.missing > 0 {
+            tracing::info!(room = %head.room_id, %server, events = state.missing, "events of a state are not given");
+            // What nobody gives is as what nobody can trust: in the end it is left out.
+            if round < PATIENT_ROUNDS {
+                return Ok(false);
+            }
+        }
+        let state = state.ids;
         let Some(given) = self.put_members(&head.room_id, row, &state).await? else {
             return Ok(true);
         };
@@ -163,13 +173,13 @@ impl Rooms {
 
 async fn fill_until_whole(rooms: &WeakRooms, room_id: &RoomId) {
     let mut pause = FIRST_PAUSE;
-    loop {
+    for round in 0.. {
         let Some(rooms) = rooms.upgrade() else { return };
         let filled = {
             let Ok(_permit) = rooms.shared.filling.at_once.acquire().await else {
                 return;
             };
-            rooms.fill_once(room_id).await
+            rooms.fill_once(room_id, round).await
         };
         // Who waits keeps the engine from nothing.
         drop(rooms);

@@ -2,6 +2,7 @@
 
 mod branches;
 mod elsewhere;
+mod filled;
 mod initial;
 mod never_skips;
 mod outside;

@@ -35,6 +35,14 @@ const CHUNK: usize = 1_000;
 /// Rows read at once.
 const BATCH: usize = 1_000;
 
+/// The state before our join.
+#[derive(Debug)]
+pub(super) struct StateOfJoin {
+    pub(super) ids: Vec<OwnedEventId>,
+    /// So many of its events, and of those that authorise it, are not here.
+    pub(super) missing: usize,
+}
+
 impl Rooms {
     /// The ids of the state before our join, whose events are here now as far as they can be trusted. `None`: the server
     /// does not give it.
@@ -43,7 +51,7 @@ impl Rooms {
         server: &OwnedServerName,
         head: &RoomHead,
         row: &PartialRow,
-    ) -> Result<Option<Vec<OwnedEventId>>, WriteError> {
+    ) -> Result<Option<StateOfJoin>, WriteError> {
         let asked = self.shared.remote.state_ids(server, &head.room_id, &row.join);
         let ids = match timeout(PATIENCE, asked).await {
             Ok(Ok(ids)) => ids,
@@ -73,11 +81,10 @@ impl Rooms {
         } else {
             self.get_one_by_one(server, head, &mut wanted).await?;
         }
-        // What nobody gives is as what nobody can trust: it is left out.
-        if wanted.missing() > 0 {
-            tracing::info!(room = %head.room_id, %server, events = wanted.missing(), "events of a state cannot be had");
-        }
-        Ok(Some(ids.state))
+        Ok(Some(StateOfJoin {
+            ids: ids.state,
+            missing: wanted.missing(),
+        }))
     }
 
     /// Those of these events that are not here.

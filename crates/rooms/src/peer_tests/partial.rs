@@ -1,6 +1,7 @@
 //! Rooms that are joined without their members: what works at once, what waits, and that in the end nothing is left of it.
 
 mod crashes;
+mod large;
 
 use std::time::Duration;
 

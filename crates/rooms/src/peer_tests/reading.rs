@@ -5,7 +5,7 @@ use ruma::{OwnedEventId, OwnedRoomId, RoomId};
 use serde_json::{Value, json};
 
 use super::town::{Town, name, plain, user, whole};
-use crate::{PeerError, create::Preset, remote_servers::RawPdu};
+use crate::{OutgoingPart, PeerError, create::Preset, remote_servers::RawPdu};
 
 fn bodies(pdus: &[RawPdu]) -> Vec<Option<String>> {
     pdus.iter()
@@ -68,6 +68,29 @@ async fn d01_d02_an_event_of_another_room_is_one_that_does_not_exist() {
             .unwrap()
             .is_empty()
     );
+}
+
+#[tokio::test]
+async fn a_large_state_is_handed_out_in_small_parts() {
+    let town = Town::new().await;
+    let room = town.room("12", Preset::PublicChat).await;
+    for number in 0..450 {
+        town.set("a", &room, &format!("kind{number}"), json!({})).await;
+    }
+    town.join("b", &room).await.unwrap();
+    let said = town.say("a", &room, "for all").await;
+    let (a, b) = (town.rooms("a"), name("b"));
+    let mut state = a.state_for_server(&b, &room, &said).await.unwrap();
+    let (mut handed, mut sizes) = (0, Vec::new());
+    while let Some(part) = state.next().await.unwrap() {
+        if let OutgoingPart::State(pdus) = part {
+            handed += pdus.len();
+            sizes.push(pdus.len());
+        }
+    }
+    let ids = a.state_ids_for_server(&b, &room, &said).await.unwrap();
+    assert_eq!(handed, ids.state.len());
+    assert!(handed > 450 && sizes.iter().all(|size| *size <= 200), "{sizes:?}");
 }
 
 #[tokio::test]

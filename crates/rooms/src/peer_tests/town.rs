@@ -57,6 +57,7 @@ pub(super) struct Lies {
     pub(super) invited: Lie<RawPdu>,
     pub(super) fetched: Lie<Vec<RawPdu>>,
     pub(super) ids: Lie<FetchedStateIds>,
+    pub(super) part: Lie<StatePart>,
 }
 
 /// A lie.
@@ -350,6 +351,7 @@ impl RemoteServers for Port {
                     OutgoingPart::State(pdus) => StatePart::State(raws(pdus)),
                     OutgoingPart::AuthChain(pdus) => StatePart::AuthChain(raws(pdus)),
                 };
+                let part = self.wire.tell(|lies| lies.part.clone(), part);
                 let _ = parts.send(part).await;
             }
             Ok(())

@@ -8,14 +8,15 @@ use gatehouse_accounts::{Accounts, DeviceRequest, RegistrationRequest, Secret};
 use gatehouse_directory::{Directory, NoRemoteDirectories};
 use gatehouse_events::{Clock, SigningKey};
 use gatehouse_rooms::{
-    Join, MembershipRequest, NoIdentityServers, Rooms, WriteError,
+    Join, MembershipRequest, NoIdentityServers, RemoteServers, Rooms, WriteError,
     create::{CreateRoom, Preset},
     membership::invite::Directness,
     send::{Message, StateUpdate},
 };
 use gatehouse_store::Store;
 use ruma::{
-    CanonicalJsonObject, OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, owned_server_name,
+    CanonicalJsonObject, OwnedDeviceId, OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId,
+    owned_server_name,
 };
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -49,26 +50,50 @@ struct Engines {
     follower: JoinHandle<()>,
 }
 
+/// Which server it is, and how it reaches others.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) name: OwnedServerName,
+    pub(crate) seed: [u8; 32],
+    pub(crate) remote: Arc<dyn RemoteServers>,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self {
+            name: owned_server_name!("s"),
+            seed: [7; 32],
+            remote: Arc::new(Elsewhere),
+        }
+    }
+}
+
 pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) clock: Clock,
+    place: Place,
     engines: Mutex<Engines>,
 }
 
 impl World {
     pub(crate) fn new(store: Store) -> Self {
+        Self::at(Place::default(), store)
+    }
+
+    pub(crate) fn at(place: Place, store: Store) -> Self {
         let clock = Clock::manual(1_700_000_000_000);
-        let engines = Mutex::new(engines(&store, &clock));
+        let engines = Mutex::new(engines(&store, &clock, &place));
         Self {
             store,
             clock,
+            place,
             engines,
         }
     }
 
     /// As after a restart: nothing but the store is left.
     pub(crate) fn restart(&self) {
-        let anew = engines(&self.store, &self.clock);
+        let anew = engines(&self.store, &self.clock, &self.place);
         let old = std::mem::replace(&mut *self.engines.lock().unwrap(), anew);
         old.sync.stop();
         old.follower.abort();
@@ -251,12 +276,12 @@ fn content(value: &Value) -> CanonicalJsonObject {
     serde_json::from_value(value.clone()).unwrap()
 }
 
-fn engines(store: &Store, clock: &Clock) -> Engines {
-    let mut config = gatehouse_accounts::Config::new(owned_server_name!("s"));
+fn engines(store: &Store, clock: &Clock, place: &Place) -> Engines {
+    let mut config = gatehouse_accounts::Config::new(place.name.clone());
     config.registration.open = true;
     config.registration.cheap_password_hash = true;
     let accounts = Accounts::new(store.clone(), config, clock.clone());
-    let key = SigningKey::from_seed([7; 32], "a_test").unwrap();
+    let key = SigningKey::from_seed(place.seed, "a_test").unwrap();
     let config = gatehouse_rooms::Config {
         default_version: "11".parse().unwrap(),
         legacy_default_version: "11".parse().unwrap(),
@@ -267,7 +292,7 @@ fn engines(store: &Store, clock: &Clock) -> Engines {
         store.clone(),
         accounts.clone(),
         key,
-        Arc::new(Elsewhere),
+        Arc::clone(&place.remote),
         Arc::new(NoIdentityServers),
         config,
         clock.clone(),

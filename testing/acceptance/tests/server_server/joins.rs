@@ -60,6 +60,7 @@ async fn whoever_joins_is_handed_the_state_and_what_authorises_it() {
         ] {
             assert!(kinds.contains(kind), "{version}: {kind}");
         }
+        require_order(&chain, &[]);
         // Whatever authorises anything is in the answer.
         let ids: HashSet<_> = state
             .iter()
@@ -79,6 +80,110 @@ async fn whoever_joins_is_handed_the_state_and_what_authorises_it() {
     }
 }
 
+/// The room after a join of the visitor's bob for which members may be left out, and the answer.
+async fn joined_without_members(visitor: &Visitor<'_>, room: &str) -> (Value, Vec<Pdu>, Vec<Pdu>) {
+    let bob = visitor.home.user("bob");
+    let made = visitor.make_join(room, &bob).await.ok();
+    let (version, join) = visitor.signed_join(room, &made);
+    let path = format!("{}?omit_members=true", send_join(room, &join.id));
+    let joined = visitor.put(&path, &join.pdu).await.ok();
+    let id: OwnedRoomId = room.try_into().unwrap();
+    let read = |list: &str| -> Vec<Pdu> {
+        let pdus = joined[list].as_array().unwrap().iter();
+        pdus.map(|pdu| Pdu::parse(&pdu.to_string(), &id, version).unwrap())
+            .collect()
+    };
+    let (state, chain) = (read("state"), read("auth_chain"));
+    (joined, state, chain)
+}
+
+/// What authorises an event of a chain comes before it, unless it is in the state.
+fn require_order(chain: &[Pdu], state: &[Pdu]) {
+    let id = |pdu: &Pdu| pdu.event.event_id.clone();
+    let mut seen: HashSet<_> = state.iter().map(id).collect();
+    for pdu in chain {
+        assert!(pdu.event.auth_events.iter().all(|id| seen.contains(id)));
+        seen.insert(id(pdu));
+    }
+}
+
+/// The users whose membership events are among these.
+fn members(pdus: &[Pdu]) -> Vec<&str> {
+    let members = pdus.iter().map(|pdu| &pdu.event);
+    let members = members.filter(|event| event.kind.to_string() == "m.room.member");
+    let mut users: Vec<&str> = members.filter_map(|event| event.state_key.as_deref()).collect();
+    users.sort_unstable();
+    users
+}
+
+#[tokio::test]
+async fn members_are_left_out_of_a_named_room_for_whoever_can_do_without() {
+    let authority = Authority::new().unwrap();
+    let server = host(&authority).await;
+    let visitor = Visitor::new(&authority, &server).await;
+    for version in VERSIONS {
+        let alice = server.anybody().await;
+        let room = alice
+            .create_room(json!({ "preset": "public_chat", "room_version": version, "name": "Elsinore" }))
+            .await;
+        server.anybody().await.join(&room).await.ok();
+        let (joined, state, chain) = joined_without_members(&visitor, &room).await;
+        assert_eq!(joined["members_omitted"], true, "{version}");
+        assert_eq!(joined["servers_in_room"], json!(["test.example"]));
+        assert_eq!(joined["event"]["sender"], visitor.home.user("bob"));
+        assert_eq!(members(&state), Vec::<&str>::new(), "{version}");
+        // Alice made what the state has.
+        assert_eq!(members(&chain), [&*alice.id], "{version}");
+        assert!(state.iter().any(|pdu| pdu.event.kind.to_string() == "m.room.name"));
+        require_order(&chain, &state);
+        // Nothing stands there twice, and whatever authorises anything is there.
+        let all: Vec<_> = state.iter().chain(&chain).map(|pdu| &pdu.event).collect();
+        let ids: HashSet<_> = all.iter().map(|event| event.event_id.clone()).collect();
+        assert_eq!(all.len(), ids.len(), "{version}");
+        for event in all {
+            assert!(event.auth_events.iter().all(|id| ids.contains(id)), "{version}");
+        }
+        let member = alice.state(&room, "m.room.member", &visitor.home.user("bob")).await.ok();
+        assert_eq!(member["membership"], "join", "{version}");
+    }
+}
+
+#[tokio::test]
+async fn those_whom_a_room_without_a_name_is_called_after_are_not_left_out() {
+    let authority = Authority::new().unwrap();
+    let server = host(&authority).await;
+    let visitor = Visitor::new(&authority, &server).await;
+    let alice = server.user("alice").await;
+    let room = alice.create_room(json!({ "preset": "public_chat" })).await;
+    let mut here = vec![alice.id.clone()];
+    for number in 0..7 {
+        let member = server.anybody().await;
+        member.join(&room).await.ok();
+        if number == 0 {
+            member.leave(&room).await.ok();
+        } else {
+            here.push(member.id.clone());
+        }
+    }
+    let (joined, state, chain) = joined_without_members(&visitor, &room).await;
+    assert_eq!(joined["members_omitted"], true);
+    let mut heroes = here[..5].to_vec();
+    heroes.sort_unstable();
+    assert_eq!(members(&state), heroes);
+    let ids: HashSet<_> = state.iter().chain(&chain).map(|pdu| &pdu.event.event_id).collect();
+    for pdu in &state {
+        assert!(pdu.event.auth_events.iter().all(|id| ids.contains(id)));
+    }
+    // An alias is as good as a name.
+    let alias = "#elsinore:test.example";
+    let path = format!("/directory/room/{}", escaped(alias));
+    alice.put(&path, json!({ "room_id": room })).await.ok();
+    let content = json!({ "alias": alias });
+    alice.set_state(&room, "m.room.canonical_alias", "", content).await.ok();
+    let (_, state, _) = joined_without_members(&visitor, &room).await;
+    assert_eq!(members(&state), Vec::<&str>::new());
+}
+
 #[tokio::test]
 async fn the_old_form_of_the_answer_is_a_list() {
     let authority = Authority::new().unwrap();
@@ -94,6 +199,7 @@ async fn the_old_form_of_the_answer_is_a_list() {
     let joined = visitor.put(&path, &join.pdu).await.ok();
     assert_eq!(joined[0], 200);
     assert!(!joined[1]["state"].as_array().unwrap().is_empty());
+    assert!(!joined[1]["auth_chain"].as_array().unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -129,7 +129,8 @@ impl Rooms {
             return Ok(false);
         }
         for room in &allowed.rooms {
-            if self.resident_head(room).await?.is_none() {
+            let head = self.resident_head(room).await?;
+            if head.is_none_or(|head| !head.is_whole()) {
                 return Ok(false);
             }
         }
