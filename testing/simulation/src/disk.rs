@@ -84,6 +84,7 @@ pub struct Mount {
     arrived: Notify,
     is_good: Arc<AtomicBool>,
     has_failed: AtomicBool,
+    is_closed: AtomicBool,
     gone: CancellationToken,
     notifier: Notifier,
     leases: Arc<Mutex<HashSet<String>>>,
@@ -106,6 +107,7 @@ impl Mount {
             arrived: Notify::new(),
             is_good,
             has_failed: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
             gone,
             notifier: Notifier::default(),
             leases: Arc::default(),
@@ -274,6 +276,10 @@ impl Backend for Mount {
         if self.has_failed.load(Ordering::Relaxed) {
             return ready(Err(Self::failure().into())).boxed();
         }
+        if self.is_closed.load(Ordering::Relaxed) {
+            let closed = StoreError::Unavailable("the store is closed".to_owned());
+            return ready(Err(closed.into())).boxed();
+        }
         let (reply, outcome) = oneshot::channel();
         self.waiting.lock().push_back((batch, reply));
         self.arrived.notify_one();
@@ -303,8 +309,14 @@ impl Backend for Mount {
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.has_failed.store(true, Ordering::Relaxed);
-        self.notifier.close();
-        ready(Ok(())).boxed()
+        self.is_closed.store(true, Ordering::Relaxed);
+        async {
+            while !self.waiting.lock().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            self.notifier.close();
+            Ok(())
+        }
+        .boxed()
     }
 }

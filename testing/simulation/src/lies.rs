@@ -11,7 +11,10 @@ use http::{HeaderValue, Request, Response, StatusCode, header::AUTHORIZATION};
 use ruma::{CanonicalJsonObject, OwnedServerName, signatures::hash_and_sign_event};
 use serde_json::{Value, json};
 
-use crate::{dice::Dice, network::server_name_in};
+use crate::{
+    dice::Dice,
+    network::{SEND, server_name_in},
+};
 
 /// The one who lies.
 pub struct Liar {
@@ -30,7 +33,7 @@ pub struct Liar {
 impl Liar {
     /// The request as it is sent; only transactions are lied in.
     pub fn request(&self, dice: &mut Dice, request: Request<Bytes>) -> Option<Request<Bytes>> {
-        let is_transaction = request.uri().path().starts_with("/_matrix/federation/v1/send/");
+        let is_transaction = request.uri().path().starts_with(SEND);
         if !is_transaction || dice.happens(300) {
             return Some(request);
         }

@@ -16,6 +16,9 @@ use crate::{dice::Dice, house::Endpoint, lies::Liar, trace::Trace};
 /// No answer is longer.
 const MAX_BODY: usize = 16 << 20;
 
+/// Where transactions go.
+pub(crate) const SEND: &str = "/_matrix/federation/v1/send/";
+
 /// How bad the network is: of a thousand requests so many...
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Weather {
@@ -46,6 +49,7 @@ struct State {
     parts: Vec<usize>,
     is_well: bool,
     under_way: usize,
+    refusals: usize,
 }
 
 /// What becomes of a request.
@@ -74,6 +78,7 @@ impl Network {
                 parts: vec![0; servers],
                 is_well: true,
                 under_way: 0,
+                refusals: 0,
             }),
         }
     }
@@ -100,6 +105,11 @@ impl Network {
         let mut state = self.state.lock();
         state.is_well = true;
         state.parts.fill(0);
+    }
+
+    /// How many transactions there were of which a server did not keep everything, as it could not get what goes with it.
+    pub fn refusals(&self) -> usize {
+        self.state.lock().refusals
     }
 
     /// How many requests are under way.
@@ -229,6 +239,9 @@ impl Network {
             answer = handling => answer?,
         };
         let mut state = self.state.lock();
+        if path.starts_with(SEND) && answer.body().windows(7).any(|part| part == b"\"error\"") {
+            state.refusals += 1;
+        }
         Ok(match &self.liar {
             Some(liar) if liar.number == to && !state.is_well => liar.answer(&mut state.dice, &path, answer),
             _ => answer,

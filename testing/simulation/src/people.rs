@@ -99,11 +99,13 @@ impl World {
                         .note(format_args!("{user} {:?}: done, {event_id:?}", deed.what));
                     if let Some(event_id) = event_id {
                         let body = (deed.what == What::Say).then(|| said(number));
+                        let goes_to = self.receivers(deed.who.0).await?;
                         self.acks.lock().push(Ack {
                             server: deed.who.0,
                             sender: user,
                             event_id,
                             body,
+                            goes_to,
                         });
                     }
                     return Ok(());
@@ -124,6 +126,19 @@ impl World {
             tokio::time::sleep(Duration::from_millis(pause)).await;
         }
         Ok(())
+    }
+
+    /// Who is in the room, as a server sees it that is up.
+    async fn receivers(&self, server: usize) -> Result<Vec<ruma::OwnedServerName>> {
+        let Some(running) = self.house(server)?.running() else {
+            return Ok(Vec::new());
+        };
+        let head = tokio::select! {
+            biased;
+            () = running.gone.cancelled() => return Ok(Vec::new()),
+            head = running.rooms.head(&self.room) => head?,
+        };
+        Ok(head.map_or_else(Vec::new, |head| head.servers.keys().cloned().collect()))
     }
 
     /// One attempt, as long as the server is up and the client waits.

@@ -66,6 +66,7 @@ async fn live_and_judge(mut world: World) -> Result<()> {
 /// All is well, and everybody who is in the room speaks until all have the same.
 async fn come_together(world: &World) -> Result<()> {
     world.until_quiet().await?;
+    world.all_is_delivered().await?;
     for server in 1..world.plan.servers {
         let deed = Deed {
             at_ms: 0,

@@ -125,6 +125,30 @@ impl World {
         Ok(())
     }
 
+    /// The queues are empty: so every server has what was acknowledged while it was in the room, before anybody speaks again
+    /// and makes it ask for what is missing. Not where a server could not keep what it was sent, or somebody lies.
+    pub async fn all_is_delivered(&self) -> Result<()> {
+        if self.plan.mood == Mood::Stormy || self.plan.has_liar || self.network.refusals() > 0 {
+            return Ok(());
+        }
+        let acks: Vec<Ack> = self.acks.lock().clone();
+        for server in self.present().await? {
+            let name = self.house(server)?.name.clone();
+            let rooms = self.running(server)?.rooms;
+            for ack in acks.iter().filter(|ack| ack.goes_to.contains(&name)) {
+                let ids = [ack.event_id.clone()];
+                let here = rooms.events_in_room(&self.room, &ids).await?;
+                ensure!(
+                    !here.is_empty(),
+                    "server {server} was never sent {} of {}",
+                    ack.event_id,
+                    ack.sender
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// Everything that was acknowledged is where it has to be.
     pub async fn nothing_is_missing(&self) -> Result<()> {
         let present = self.present().await?;
@@ -198,10 +222,12 @@ impl World {
     }
 
     /// When somebody has paged back, servers show the same of what honest ones sent since both of them were let in; where
-    /// nobody takes rights away, that is. What lies before a gap that could not be filled is nobody's to compare.
+    /// nobody takes rights away, that is. What is no deeper than the join of one of them is history to it.
     pub async fn history_is_whole(&self) -> Result<()> {
         let mut seen = Vec::new();
+        let mut floor = 0;
         for server in self.present().await? {
+            floor = floor.max(self.view(server).await?.floor());
             self.page_back(server).await?;
             let view = self.view(server).await?;
             once(&view)?;
@@ -214,7 +240,6 @@ impl World {
             return Ok(());
         }
         for other in others {
-            let floor = first.floor().max(other.floor());
             let (here, there) = (self.shown_above(first, floor), self.shown_above(other, floor));
             ensure!(
                 here == there,

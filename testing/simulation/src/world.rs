@@ -12,7 +12,7 @@ use anyhow::{Result, anyhow, bail};
 use gatehouse_events::{Clock, SignatureNeeded, SigningKey};
 use gatehouse_rooms::remote_servers::ServerKeys as _;
 use parking_lot::Mutex;
-use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
@@ -38,6 +38,8 @@ pub struct Ack {
     pub event_id: OwnedEventId,
     /// What it says, if it is a message.
     pub body: Option<String>,
+    /// The servers that were in the room, as this one saw it.
+    pub goes_to: Vec<OwnedServerName>,
 }
 
 /// The servers of a plan.

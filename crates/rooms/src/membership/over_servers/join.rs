@@ -145,6 +145,8 @@ impl Rooms {
         let received = self.receive(server, room_id, &[raw]).await?;
         match received.into_iter().next() {
             Some((_, Received::Accepted | Received::AlreadyHere)) => Ok(()),
+            // What goes with it could not be had.
+            None | Some((_, Received::Dropped(_))) => Err(RemoteError::Unreachable.into()),
             other => {
                 tracing::info!(room = %room_id, ?other, "a join that another server let in is not allowed here");
                 Err(Refusal::NotInAllowedRoom.into())
