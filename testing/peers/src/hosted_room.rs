@@ -78,12 +78,23 @@ struct Inside {
 impl HostedRoom {
     /// A public room of the homeserver's user `host`.
     pub fn open(home: &Homeserver, version: &str, now_ms: u64) -> Result<Self> {
+        Self::open_with(home, version, now_ms, |_| {})
+    }
+
+    /// The same, with another beginning, on which all else of it builds.
+    pub fn open_with(
+        home: &Homeserver,
+        version: &str,
+        now_ms: u64,
+        change: impl FnOnce(&mut Value),
+    ) -> Result<Self> {
         let version: RoomVersion = version.parse().map_err(|_| anyhow::anyhow!("no such version"))?;
         let host = home.user("host");
         let mut create = json!({
             "type": "m.room.create", "state_key": "", "sender": host, "depth": 1, "origin_server_ts": now_ms,
             "content": { "creator": host, "room_version": version.name() }, "prev_events": [], "auth_events": [],
         });
+        change(&mut create);
         let id: OwnedRoomId = if version.rules().event_format.require_room_create_room_id {
             let id = format!("!hosted:{}", home.name());
             if let Some(create) = create.as_object_mut() {

@@ -513,3 +513,34 @@ async fn e19_a_room_with_another_beginning_than_one_create_event_is_not_joined()
         is_healthy(&scene.alice, room.id.as_str()).await;
     }
 }
+
+/// As before, where all else of the room builds on that.
+#[tokio::test]
+async fn e19_a_room_that_builds_on_another_beginning_is_not_joined() {
+    let authority = Authority::new().unwrap();
+    let server = host(&authority).await;
+    for version in ["6", "11", "12"] {
+        let beginnings: [(&str, fn(&mut Value)); 4] = [
+            ("of another version", |create| {
+                create["content"]["room_version"] = json!("1");
+            }),
+            ("of no version that there is", |create| {
+                create["content"]["room_version"] = json!(11);
+            }),
+            ("of a version that is not said", |create| {
+                create["content"] = json!({ "creator": create["sender"] });
+            }),
+            ("that follows something", |create| {
+                create["prev_events"] = json!(["$x"])
+            }),
+        ];
+        for (name, change) in beginnings {
+            let now_ms = server.clock().now_ms();
+            let mut odd = Scene::new(&authority, &server, version).await;
+            odd.room = HostedRoom::open_with(&odd.visitor.home, version, now_ms, change).unwrap();
+            let answer = odd.join().await;
+            assert_eq!(answer.status, 502, "{version}, {name}: {answer:?}");
+            odd.is_in_no_room().await;
+        }
+    }
+}
