@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use gatehouse_federation::Federation;
+use gatehouse_federation::{Federation, ReceivedCounts, SendingCounts};
 use gatehouse_http::Metrics;
 use prometheus_client::{
     collector::Collector,
@@ -22,64 +22,7 @@ struct Sending(Federation);
 impl Collector for Sending {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let counts = self.0.sending_counts();
-        let received = self.0.received_counts();
-        for (name, help, value) in [
-            (
-                "federation_transactions_sent",
-                "Transactions that other servers took",
-                counts.transactions,
-            ),
-            (
-                "federation_transactions_failed",
-                "Transactions that they did not take",
-                counts.failures,
-            ),
-            (
-                "federation_events_sent",
-                "Events in transactions that were taken",
-                counts.events,
-            ),
-            (
-                "federation_events_dropped",
-                "Events that a server never takes",
-                counts.dropped,
-            ),
-            (
-                "federation_events_given_up",
-                "Events that waited for servers which were away for 30 days",
-                counts.given_up,
-            ),
-            (
-                "federation_events_accepted",
-                "Events of other servers that became part of their rooms",
-                received.accepted,
-            ),
-            (
-                "federation_events_known",
-                "Events of other servers that were here already",
-                received.known,
-            ),
-            (
-                "federation_events_soft_failed",
-                "Events of other servers that are kept and shown to nobody",
-                received.soft_failed,
-            ),
-            (
-                "federation_events_rejected",
-                "Events of other servers that the rules of their rooms do not allow",
-                received.rejected,
-            ),
-            (
-                "federation_events_refused",
-                "Events of other servers of which nothing was kept",
-                received.dropped,
-            ),
-            (
-                "federation_transactions_slowed",
-                "Transactions whose answers waited because their servers flood a room",
-                received.slowed,
-            ),
-        ] {
+        for (name, help, value) in counters(&counts, &self.0.received_counts()) {
             let encoder = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             ConstCounter::new(value).encode(encoder)?;
         }
@@ -100,4 +43,65 @@ impl Collector for Sending {
         }
         Ok(())
     }
+}
+
+/// What is only ever added to: name, help, value.
+fn counters(counts: &SendingCounts, received: &ReceivedCounts) -> [(&'static str, &'static str, u64); 11] {
+    [
+        (
+            "federation_transactions_sent",
+            "Transactions that other servers took",
+            counts.transactions,
+        ),
+        (
+            "federation_transactions_failed",
+            "Transactions that they did not take",
+            counts.failures,
+        ),
+        (
+            "federation_events_sent",
+            "Events in transactions that were taken",
+            counts.events,
+        ),
+        (
+            "federation_events_dropped",
+            "Events that a server never takes",
+            counts.dropped,
+        ),
+        (
+            "federation_events_given_up",
+            "Events that waited for servers which were away for 30 days",
+            counts.given_up,
+        ),
+        (
+            "federation_events_accepted",
+            "Events of other servers that became part of their rooms",
+            received.accepted,
+        ),
+        (
+            "federation_events_known",
+            "Events of other servers that were here already",
+            received.known,
+        ),
+        (
+            "federation_events_soft_failed",
+            "Events of other servers that are kept and shown to nobody",
+            received.soft_failed,
+        ),
+        (
+            "federation_events_rejected",
+            "Events of other servers that the rules of their rooms do not allow",
+            received.rejected,
+        ),
+        (
+            "federation_events_refused",
+            "Events of other servers of which nothing was kept",
+            received.dropped,
+        ),
+        (
+            "federation_transactions_slowed",
+            "Transactions whose answers waited because their servers flood a room",
+            received.slowed,
+        ),
+    ]
 }

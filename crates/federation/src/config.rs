@@ -2,7 +2,7 @@
 
 use ruma::{OwnedServerName, ServerName};
 
-use crate::{inbox::PduPace, random::Randomness};
+use crate::random::Randomness;
 
 /// The settings.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +32,25 @@ pub struct OldKey {
     pub key: String,
     /// Since when it is not used any more, in milliseconds since 1970.
     pub expired_ts: u64,
+}
+
+/// How fast a server may send events into one room.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PduPace {
+    /// In the long run.
+    pub per_second: u32,
+    /// At once: a server that was away has much to tell.
+    pub burst: u32,
+}
+
+impl Default for PduPace {
+    /// limits.md, `federation`.
+    fn default() -> Self {
+        Self {
+            per_second: 20,
+            burst: 1_000,
+        }
+    }
 }
 
 impl FederationConfig {

@@ -25,8 +25,6 @@ use tokio::{
 };
 
 use self::pace::Paces;
-pub use self::pace::PduPace;
-
 use crate::{
     Federation,
     tables::{RECEIVED_TIMES, RECEIVED_TRANSACTIONS, ReceivedRow},

@@ -37,11 +37,11 @@ mod tables;
 pub mod x_matrix;
 
 pub use self::{
-    config::{FederationConfig, OldKey},
+    config::{FederationConfig, OldKey, PduPace},
     error::{FederationError, VerifyError},
     examination::{Finding, Verdict},
     federation::Federation,
-    inbox::{Inbox, InboxError, PduPace, ReceivedTransaction},
+    inbox::{Inbox, InboxError, ReceivedTransaction},
     notary::KeyQuery,
     random::Randomness,
     received::ReceivedCounts,

@@ -11,24 +11,7 @@ use parking_lot::Mutex;
 use ruma::{RoomId, ServerName};
 use tokio::time::Instant;
 
-/// How fast a server may send events into one room.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct PduPace {
-    /// In the long run.
-    pub per_second: u32,
-    /// At once: a server that was away has much to tell.
-    pub burst: u32,
-}
-
-impl Default for PduPace {
-    /// limits.md, `federation`.
-    fn default() -> Self {
-        Self {
-            per_second: 20,
-            burst: 1_000,
-        }
-    }
-}
+use crate::PduPace;
 
 /// The longest delay of one answer: longer than a full transaction needs at the usual pace, and shorter than other servers
 /// wait, or than this one may take to stop.

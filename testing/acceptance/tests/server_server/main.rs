@@ -25,6 +25,8 @@ mod query;
 #[cfg(test)]
 mod reads;
 #[cfg(test)]
+mod refusals;
+#[cfg(test)]
 mod server_acl;
 #[cfg(test)]
 mod space_hierarchy;
