@@ -4,6 +4,7 @@ mod config;
 pub mod context;
 pub mod create;
 mod erasure;
+mod end_state_cache;
 mod event_cache;
 mod filling;
 pub mod filter;

@@ -8,9 +8,9 @@ use gatehouse_store::Store;
 use ruma::{OwnedServerName, ServerName, UserId};
 
 use crate::{
-    config::Config, event_cache::EventCache, graph::end_states::EndStates, identity_servers::IdentityServers,
-    joins_under_way::JoinsUnderWay, remote_servers::RemoteServers, rooms_being_filled::RoomsBeingFilled,
-    turns::Turns,
+    config::Config, end_state_cache::EndStateCache, event_cache::EventCache,
+    identity_servers::IdentityServers, joins_under_way::JoinsUnderWay, remote_servers::RemoteServers,
+    rooms_being_filled::RoomsBeingFilled, turns::Turns,
 };
 
 /// Rooms and everything in them. Cheap to clone.
@@ -33,7 +33,7 @@ pub(crate) struct Shared {
     pub(crate) joins: JoinsUnderWay,
     pub(crate) filling: RoomsBeingFilled,
     pub(crate) events: EventCache,
-    pub(crate) end_states: EndStates,
+    pub(crate) end_states: EndStateCache,
 }
 
 impl Rooms {
@@ -64,7 +64,7 @@ impl Rooms {
                 joins: JoinsUnderWay::default(),
                 filling: RoomsBeingFilled::default(),
                 events,
-                end_states: EndStates::new(),
+                end_states: EndStateCache::new(),
             }),
         }
     }

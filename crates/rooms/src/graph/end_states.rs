@@ -7,71 +7,18 @@
 use std::{collections::HashSet, sync::Arc};
 
 use gatehouse_store::{Direction, Position, Range, StoreError};
-use quick_cache::{Weighter, sync::Cache};
-use ruma::{OwnedEventId, OwnedRoomId, RoomId};
+use ruma::{OwnedEventId, RoomId};
 
 use super::{
     delta::{Delta, normalise},
     loaded::Placed,
 };
-use crate::{RoomHead, Rooms, tables::STATE_CHANGES};
+use crate::{RoomHead, Rooms, end_state_cache::EndState, tables::STATE_CHANGES};
 
-/// All that is kept, for all rooms.
-const MAX_BYTES: u64 = 64 << 20;
-/// What one key of a state costs: two ids, a type and the map's entry.
-const BYTES_OF_A_KEY: u64 = 300;
-/// For sizing the cache's tables.
-const TYPICAL_BYTES: u64 = 10_000;
 /// Changes read at once.
 const BATCH: usize = 1_000;
 /// After more changes than this, an end is read anew.
 const MAX_CHANGES: usize = 10_000;
-
-/// The state just after an event.
-#[derive(Debug, Clone)]
-pub(crate) struct EndState {
-    /// All changes of the room's state up to here are in it.
-    pub(crate) through: Position,
-    /// What it has at every key that has changed since, at least. At all others it has what the room had at that position.
-    pub(crate) values: Delta,
-}
-
-/// Room, event, and how often the room's members were filled in: after that it is known better.
-type Key = (OwnedRoomId, OwnedEventId, u64);
-
-#[derive(Clone)]
-struct ByKeys;
-
-impl Weighter<Key, Arc<EndState>> for ByKeys {
-    fn weight(&self, _: &Key, state: &Arc<EndState>) -> u64 {
-        BYTES_OF_A_KEY * (1 + state.values.len() as u64)
-    }
-}
-
-/// The states that are kept.
-pub(crate) struct EndStates(Cache<Key, Arc<EndState>, ByKeys>);
-
-impl EndStates {
-    pub(crate) fn new() -> Self {
-        let items = usize::try_from(MAX_BYTES / TYPICAL_BYTES).unwrap_or(usize::MAX);
-        Self(Cache::with_weighter(items, MAX_BYTES, ByKeys))
-    }
-
-    /// Keeps what the state is just after an event that the store has.
-    pub(crate) fn keep(&self, room_id: &RoomId, event_id: &OwnedEventId, fills: u64, state: Arc<EndState>) {
-        self.0
-            .insert((room_id.to_owned(), event_id.clone(), fills), state);
-    }
-
-    /// Forgets all of them: what the state was just after some event is known better now, or otherwise.
-    pub(crate) fn forget(&self) {
-        self.0.clear();
-    }
-
-    fn get(&self, head: &RoomHead, event_id: &OwnedEventId) -> Option<Arc<EndState>> {
-        self.0.get(&(head.room_id.clone(), event_id.clone(), head.fills))
-    }
-}
 
 impl Rooms {
     /// How the states just after these events differ from the head's, in their order; `None`: it is not known here. Says also
@@ -85,7 +32,10 @@ impl Rooms {
         let newest = self.newest_change(room_id).await?;
         let known: Vec<_> = events
             .iter()
-            .map(|placed| self.shared.end_states.get(head, &placed.row.event_id))
+            .map(|placed| {
+                let event_id = &placed.row.event_id;
+                self.shared.end_states.get(room_id, event_id, head.fills)
+            })
             .collect();
         let oldest = known.iter().flatten().map(|state| state.through).min();
         let changes = match oldest {

@@ -350,6 +350,19 @@ fn parents_of_a_join(head: &crate::RoomHead) -> Parents {
     }
 }
 
+fn join_of_b<'a>(room: &'a RoomId, b: &'a UserId, head: &crate::RoomHead) -> Forgery<'a> {
+    Forgery {
+        version: "11",
+        room,
+        signed_by: "b",
+        sender: b,
+        kind: "m.room.member",
+        state_key: Some("@b:b"),
+        content: json!({ "membership": "join" }),
+        parents: parents_of_a_join(head),
+    }
+}
+
 #[tokio::test]
 async fn e05_e11_a_server_sends_its_own_users_memberships_and_as_the_path_says() {
     let town = Town::new().await;
@@ -358,16 +371,7 @@ async fn e05_e11_a_server_sends_its_own_users_memberships_and_as_the_path_says()
     let a = town.rooms("a");
     let head = a.head(&room).await.unwrap().unwrap();
     let b = user("b");
-    let join = || Forgery {
-        version: "11",
-        room: &room,
-        signed_by: "b",
-        sender: &b,
-        kind: "m.room.member",
-        state_key: Some("@b:b"),
-        content: json!({ "membership": "join" }),
-        parents: parents_of_a_join(&head),
-    };
+    let join = || join_of_b(&room, &b, &head);
     let before = head.sequence;
     let send = async |origin: &str, room: &RoomId, event_id: &OwnedEventId, pdu: &RawPdu| {
         let sent = Sent {

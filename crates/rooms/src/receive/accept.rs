@@ -12,9 +12,11 @@ use ruma::{OwnedEventId, RoomId, events::TimelineEventType};
 use super::{Accepting, Before, Received, judge::Verdict, redactions::Redacts};
 use crate::{
     Rooms,
+    end_state_cache::EndState,
     graph::{
         delta::Delta,
         loaded::{LoadedEvents, Placed},
+        resolution_error::ResolutionError,
     },
     room_transaction::RoomTransaction,
     tables::{
@@ -196,18 +198,9 @@ impl Rooms {
             put_gap(&mut transaction, (first, position), missing);
         }
         judged.loaded.insert(Arc::clone(&event));
-        let mut state_after = None;
-        let changes = if before.row.is_none() {
-            own_change(&event)
-        } else if !is_end {
-            Delta::new()
-        } else {
-            let (head, of) = (transaction.head(), (&*event, &before));
-            let resolved = self.state_of_ends(head, &ends, of, &mut judged.loaded).await;
-            let (changes, own) = resolved.map_err(WriteError::from)?;
-            state_after = Some(Arc::new(own));
-            changes
-        };
+        let of = (&*event, &before);
+        let resolved = self.changes_with(transaction.head(), of, &ends, &mut judged.loaded);
+        let (changes, state_after) = resolved.await.map_err(WriteError::from)?;
         put_state_before(&mut transaction, position, Some(before));
         transaction.put_received(position, &row, &event, pdu.reference_hash.clone());
         if judged.accepting.hand_on {
@@ -229,9 +222,27 @@ impl Rooms {
         // Only now: had somebody else written meanwhile, it would be no word of theirs.
         if let Some(state) = state_after {
             let end_states = &self.shared.end_states;
-            end_states.keep(&event.room_id, &event.event_id, fills, state);
+            end_states.keep(&event.room_id, &event.event_id, fills, Arc::new(state));
         }
         Ok(Received::Accepted)
+    }
+
+    /// What an event changes of the room's state; and what the state is just after it, if it is off the line and an end.
+    async fn changes_with(
+        &self,
+        head: &crate::RoomHead,
+        (event, before): (&Event, &Before),
+        ends: &[OwnedEventId],
+        loaded: &mut LoadedEvents,
+    ) -> Result<(Delta, Option<EndState>), ResolutionError> {
+        if before.row.is_none() {
+            return Ok((own_change(event), None));
+        }
+        if !ends.contains(&event.event_id) {
+            return Ok((Delta::new(), None));
+        }
+        let (changes, own) = self.state_of_ends(head, ends, (event, before), loaded).await?;
+        Ok((changes, Some(own)))
     }
 
     /// Writes what changes of the room's state. What the event sets itself holds since its own position.

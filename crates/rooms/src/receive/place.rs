@@ -9,9 +9,9 @@ use ruma::OwnedEventId;
 use super::{Accepting, Before};
 use crate::{
     RoomHead, Rooms,
+    end_state_cache::EndState,
     graph::{
         delta::{Delta, normalise, row_after},
-        end_states::EndState,
         loaded::{LoadedEvents, Placed},
         resolution_error::ResolutionError,
     },
