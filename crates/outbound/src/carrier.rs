@@ -22,14 +22,14 @@ pub(crate) async fn carried(
     carrier: &dyn Carrier,
     request: OutboundRequest,
 ) -> Result<reqwest::Response, OutboundError> {
-    let mut carried = Request::builder().method(request.method).uri(&request.url);
+    let mut outgoing = Request::builder().method(request.method).uri(&request.url);
     for (name, value) in request.headers {
-        carried = carried.header(name, value);
+        outgoing = outgoing.header(name, value);
     }
-    let carried = carried
+    let outgoing = outgoing
         .body(request.body.unwrap_or_default())
         .map_err(|_| OutboundError::InvalidUrl)?;
-    let answer = within(request.idle, carrier.carry(carried)).await?;
+    let answer = within(request.idle, carrier.carry(outgoing)).await?;
     if answer.status().is_redirection() {
         return Err(OutboundError::Redirected);
     }

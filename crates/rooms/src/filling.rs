@@ -50,6 +50,8 @@ enum Filled {
     Gone,
     /// Nobody could help.
     NotYet,
+    /// Somebody could, but not all events of the state were given.
+    Lacking,
 }
 
 impl Rooms {
@@ -98,7 +100,7 @@ impl Rooms {
         self.shared.filling.under_way.lock().len()
     }
 
-    async fn fill_once(&self, room_id: &RoomId, round: usize) -> Result<Filled, WriteError> {
+    async fn fill_once(&self, room_id: &RoomId, lacking: usize) -> Result<Filled, WriteError> {
         // Another node may be at it.
         let Some(_lease) = self.store.lease(&format!("rooms.fill.{room_id}")).await? else {
             return Ok(Filled::NotYet);
@@ -110,40 +112,43 @@ impl Rooms {
         let Some(head) = head.filter(|head| head.has_server(self.server_name())) else {
             return Ok(Filled::Gone);
         };
+        let mut filled = Filled::NotYet;
         for server in self.servers_to_fill_from(&head, &row).await? {
-            if self.fill_from(&server, (&head, &row), round).await? {
-                return Ok(Filled::Whole);
+            match self.fill_from(&server, (&head, &row), lacking).await? {
+                Filled::NotYet => {}
+                Filled::Lacking => filled = Filled::Lacking,
+                done => return Ok(done),
             }
         }
-        Ok(Filled::NotYet)
+        Ok(filled)
     }
 
-    /// `false`: the server could not help.
+    /// Fills the room with what a server gives. So many rounds before, it was not all of the state.
     async fn fill_from(
         &self,
         server: &OwnedServerName,
         (head, row): (&RoomHead, &PartialRow),
-        round: usize,
-    ) -> Result<bool, WriteError> {
+        lacking: usize,
+    ) -> Result<Filled, WriteError> {
         let began = Instant::now();
         let Some(state) = self.get_state_of_join(server, head, row).await? else {
-            return Ok(false);
+            return Ok(Filled::NotYet);
         };
         if state.missing > 0 {
             tracing::info!(room = %head.room_id, %server, events = state.missing, "events of a state are not given");
             // What nobody gives is as what nobody can trust: in the end it is left out.
-            if round < PATIENT_ROUNDS {
-                return Ok(false);
+            if lacking < PATIENT_ROUNDS {
+                return Ok(Filled::Lacking);
             }
         }
         let state = state.ids;
         let Some(given) = self.put_members(&head.room_id, row, &state).await? else {
-            return Ok(true);
+            return Ok(Filled::Gone);
         };
         self.finish_filling(&head.room_id, row, &given).await?;
         tracing::info!(room = %head.room_id, %server, members = given.len(), seconds = began.elapsed().as_secs(),
             "the members of a room that was joined are here");
-        Ok(true)
+        Ok(Filled::Whole)
     }
 
     /// The one that let us in, and others in an order of chance: all rooms of a large server would ask the same ones.
@@ -173,18 +178,20 @@ impl Rooms {
 
 async fn fill_until_whole(rooms: &WeakRooms, room_id: &RoomId) {
     let mut pause = FIRST_PAUSE;
-    for round in 0.. {
+    let mut lacking = 0;
+    loop {
         let Some(rooms) = rooms.upgrade() else { return };
         let filled = {
             let Ok(_permit) = rooms.shared.filling.at_once.acquire().await else {
                 return;
             };
-            rooms.fill_once(room_id, round).await
+            rooms.fill_once(room_id, lacking).await
         };
         // Who waits keeps the engine from nothing.
         drop(rooms);
         match filled {
             Ok(Filled::Whole | Filled::Gone) => return,
+            Ok(Filled::Lacking) => lacking += 1,
             Ok(Filled::NotYet) => {
                 tracing::info!(room = %room_id, ?pause, "nobody gives the members of a room that was joined");
             }

@@ -5,11 +5,13 @@ mod catching_up;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use gatehouse_events::{Event, RoomVersion};
 use gatehouse_store::{DecodeError, Direction, Position, Range, StoreError};
 use ruma::{OwnedEventId, RoomId};
+use tokio::time::Instant;
 
 use crate::{
     Rooms,
@@ -23,6 +25,11 @@ use crate::{
 const BATCH: usize = 1_000;
 /// How often a head is read again when somebody writes meanwhile.
 const ATTEMPTS: usize = 10;
+/// How long it is read again while another node fills the room: that writes often, and a large room takes longer to read.
+const PATIENCE_WITH_FILLING: Duration = Duration::from_secs(20);
+/// How long a commit's own task is waited for, each time, and how often.
+const SHORT_WAIT: Duration = Duration::from_millis(1);
+const SHORT_WAITS: usize = 50;
 
 impl Rooms {
     /// The room as the last commit that can be seen left it; `None`: there is no such room here.
@@ -56,6 +63,9 @@ impl Rooms {
         slot: &RoomSlot,
         room_id: &RoomId,
     ) -> Result<Option<Shown>, StoreError> {
+        if let Some(shown) = self.about_to_be_shown(slot, room_id).await? {
+            return Ok(Some(shown));
+        }
         let caught_up = match slot.committed() {
             Some(shown) => self.catch_up(&shown).await?,
             None => None,
@@ -72,6 +82,29 @@ impl Rooms {
         Ok(loaded)
     }
 
+    /// Where nobody else writes, the store is ahead of what is shown only until the commit's own task has shown it. Waiting
+    /// for that costs less than reading the room.
+    async fn about_to_be_shown(
+        &self,
+        slot: &RoomSlot,
+        room_id: &RoomId,
+    ) -> Result<Option<Shown>, StoreError> {
+        if self.store.is_shared() {
+            return Ok(None);
+        }
+        for _ in 0..SHORT_WAITS {
+            let Some(shown) = slot.committed() else {
+                return Ok(None);
+            };
+            let row = self.store.get(&HEADS, &(room_id.to_owned(),)).await?;
+            if row == Some(shown.head.row()) {
+                return Ok(Some(shown));
+            }
+            tokio::time::sleep(SHORT_WAIT).await;
+        }
+        Ok(None)
+    }
+
     /// Reads a whole head: one state of it, though others may write meanwhile.
     async fn load_all(&self, room_id: &RoomId) -> Result<Option<Shown>, StoreError> {
         let key = (room_id.to_owned(),);
@@ -82,9 +115,24 @@ impl Rooms {
             table: ROOMS.name,
             source: DecodeError::Invalid("room version"),
         })?;
-        for _ in 0..ATTEMPTS {
+        let slot = self.shared.turns.slot(room_id);
+        let deadline = Instant::now() + PATIENCE_WITH_FILLING;
+        for attempt in 0.. {
             let through = self.store.position();
             let before = self.store.get(&HEADS, &key).await?;
+            // Meanwhile a commit of our own may have shown it.
+            if let Some(shown) = slot.committed()
+                && before == Some(shown.head.row())
+            {
+                return Ok(Some(shown));
+            }
+            let is_filled = before.as_ref().is_some_and(|row| row.fills > 0);
+            if attempt >= ATTEMPTS && (!is_filled || Instant::now() > deadline) {
+                break;
+            }
+            if attempt > 0 {
+                tokio::time::sleep(SHORT_WAIT).await;
+            }
             let mut head = RoomHead::empty(room_id.to_owned(), version);
             self.load_state(&mut head).await?;
             if before.as_ref().is_some_and(|row| row.fills > 0) {

@@ -380,10 +380,7 @@ async fn e05_e11_a_server_sends_its_own_users_memberships_and_as_the_path_says()
             event_id,
             pdu,
         };
-        town.rooms("a")
-            .send_join(sent, WantedState::Whole)
-            .await
-            .map(|_| ())
+        a.send_join(sent, WantedState::Whole).await.map(|_| ())
     };
     let (id, pdu) = join().make(&town);
     let invalid = |refused: Result<(), PeerError>| {

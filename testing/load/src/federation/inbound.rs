@@ -63,12 +63,12 @@ impl Sender<'_> {
         let begin = Instant::now();
         let mut each = Vec::new();
         for transaction in &made {
-            let begun = Instant::now();
+            let sent = Instant::now();
             let body = transaction.body.clone().into();
             connection
                 .signed(Method::PUT, &transaction.path, &transaction.authorization, body)
                 .await?;
-            each.extend([begun.elapsed(); IN_TRANSACTION]);
+            each.extend([sent.elapsed(); IN_TRANSACTION]);
         }
         for (room, id) in made.iter().rev().take(1).flat_map(|last| &last.ids) {
             client.until_event(room, id, LIMIT).await?;

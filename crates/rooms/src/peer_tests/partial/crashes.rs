@@ -18,7 +18,7 @@ use gatehouse_store::{
 
 use super::*;
 
-/// A store that takes some more commits, and then none.
+/// A store that takes some more commits, and then none; and in which others write while one reads.
 struct Dying {
     memory: Arc<MemoryBackend>,
     left: Arc<AtomicUsize>,
@@ -43,7 +43,12 @@ impl Backend for Dying {
         direction: Direction,
         limit: usize,
     ) -> Answer<'a, Vec<Row>> {
-        self.memory.scan(table, start, end, direction, limit)
+        Box::pin(async move {
+            for _ in 0..4 {
+                tokio::task::yield_now().await;
+            }
+            self.memory.scan(table, start, end, direction, limit).await
+        })
     }
 
     fn commit(&self, batch: Batch) -> Answer<'static, Position, CommitError> {
@@ -145,4 +150,30 @@ async fn filling_goes_on_after_a_crash_at_any_moment() {
         }
     }
     panic!("it never survived");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_can_be_read_while_another_node_fills_it() {
+    let town = Town::new().await;
+    let memory = Arc::new(MemoryBackend::new());
+    town.open("b", dying(&memory, usize::MAX).0, 1);
+    town.sign_up("b", "b").await;
+    let room = town.room("11", Preset::PublicChat).await;
+    let partial = Partial { town, room };
+    partial.withhold();
+    partial.town.join_partly("b", &partial.room).await.unwrap();
+    let (filling, room) = (partial.b(), partial.room.clone());
+    // Another node over the same store, which has never read the room.
+    partial.town.open("b", dying(&memory, usize::MAX).0, 1);
+    let (reading, read) = (partial.b(), partial.room.clone());
+    let filled = tokio::spawn(async move {
+        for _ in 0..200 {
+            let mut transaction = filling.begin(&room).await.unwrap().unwrap();
+            transaction.fill();
+            transaction.commit().await.unwrap();
+        }
+    });
+    let head = reading.head(&read).await.unwrap().unwrap();
+    assert!(head.is_joined(&user("b")));
+    filled.await.unwrap();
 }
