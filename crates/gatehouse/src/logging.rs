@@ -10,8 +10,9 @@ use tracing_subscriber::EnvFilter;
 pub(crate) fn start(log: &Log) -> Result<()> {
     let filter = match std::env::var("RUST_LOG") {
         Ok(filter) => EnvFilter::try_new(filter).context("RUST_LOG")?,
-        // The rules of rooms tell each step that they allow; that is for whoever asks for it by name.
-        Err(_) => EnvFilter::try_new(format!("ruma_state_res=warn,{}", log.level)).context("[log] level")?,
+        // The rules of rooms tell each step that they allow, and warn of each event that they do not, which other servers
+        // can have as many of as they like. That is for whoever asks for it by name.
+        Err(_) => EnvFilter::try_new(format!("ruma_state_res=error,{}", log.level)).context("[log] level")?,
     };
     let terminal = std::io::stderr().is_terminal();
     let human = match log.format {

@@ -6,13 +6,16 @@
 
 mod agreement;
 mod directory;
+mod gate;
 mod inviting;
 mod joining;
 mod knocking;
 mod moderation;
+mod outages;
 mod pair;
 mod restricted;
 mod server_acl;
 mod talking;
+mod third_party;
 mod upgrading;
 mod world;

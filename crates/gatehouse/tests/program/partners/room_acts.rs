@@ -10,18 +10,20 @@ use super::person::Person;
 /// What has not come by then never will.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(40);
+/// Between two looks; each pause is half as long again as the one before, as looking costs Synapse much.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
 /// Looks until there is something.
 pub(super) async fn wait_for<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
-    let began = Instant::now();
+    let (began, mut pause) = (Instant::now(), FIRST_PAUSE);
     loop {
         if let Some(found) = look().await {
             return found;
         }
         assert!(began.elapsed() < PATIENCE, "{what} never came");
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 3 / 2).min(LONGEST_PAUSE);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Two people on two servers, one of whom makes rooms of one version.
 
+use std::cell::OnceCell;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -19,6 +21,8 @@ pub(super) struct Pair<'a> {
     pub(super) host: Person,
     /// Who comes in from the other server.
     pub(super) guest: Person,
+    /// The rooms of a story of several parts.
+    pub(super) rooms: OnceCell<Vec<String>>,
 }
 
 impl<'a> Pair<'a> {
@@ -29,6 +33,7 @@ impl<'a> Pair<'a> {
             version: version.to_owned(),
             host: world.person(whose, "host").await,
             guest: world.person(whose.other(), "guest").await,
+            rooms: OnceCell::new(),
         }
     }
 

@@ -52,7 +52,7 @@ async fn a_guest_reads_what_was_said_before_they_came_as_far_as_they_may() {
             let (host, guest) = (&pair.host, &pair.guest);
             let room = pair.room(json!({ "preset": "public_chat" })).await;
             let mut said = Vec::new();
-            for number in 0..25 {
+            for number in 0..15 {
                 said.push(format!("before {number}"));
                 host.say(&room, &said[number]).await;
             }

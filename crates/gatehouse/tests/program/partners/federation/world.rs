@@ -18,11 +18,12 @@ use super::{
         person::Person,
         synapse::Synapse,
     },
+    gate::Gate,
     pair::Pair,
 };
 
-/// So many rooms are worked on side by side: Synapse has one thread.
-const AT_ONCE: usize = 8;
+/// So many rooms are worked on side by side. Synapse has one thread, but there is much waiting.
+const AT_ONCE: usize = 24;
 
 /// When this is set in the environment, what the servers have written stays where it is.
 const KEEP: &str = "GATEHOUSE_KEEP_PARTNERS";
@@ -47,12 +48,30 @@ impl Whose {
 pub(super) struct World {
     pub(super) gatehouse: Gatehouse,
     pub(super) synapse: Synapse,
+    gates: Vec<Gate>,
     people: AtomicUsize,
-    _dir: TempDir,
+    authority: Authority,
+    dir: TempDir,
 }
 
 impl World {
     pub(super) async fn begin() -> Self {
+        let [ours, theirs] = [free_port(), free_port()];
+        Self::begin_behind([ours, theirs], [ours, theirs], Vec::new()).await
+    }
+
+    /// With a gate before each, through which the other comes.
+    pub(super) async fn begin_with_gates() -> Self {
+        let known = [free_port(), free_port()];
+        let ports = [free_port(), free_port()];
+        let mut gates = Vec::new();
+        for (known, behind) in known.into_iter().zip(ports) {
+            gates.push(Gate::build(known, behind).await);
+        }
+        Self::begin_behind(known, ports, gates).await
+    }
+
+    async fn begin_behind(known: [u16; 2], ports: [u16; 2], gates: Vec<Gate>) -> Self {
         let mut dir = TempDir::new().unwrap();
         if std::env::var_os(KEEP).is_some() {
             dir.disable_cleanup(true);
@@ -60,16 +79,34 @@ impl World {
         }
         let authority = Authority::found(dir.path());
         // Another host than Synapse's, so that access control lists can tell them apart.
-        let port = free_port();
-        let name = format!("127.0.0.1:{port}");
-        let gatehouse = Gatehouse::start_named(dir.path(), &authority, Role::Homeserver, &name, port, "");
-        let synapse = Synapse::start(dir.path(), &authority, "").await;
+        let name = format!("127.0.0.1:{}", known[0]);
+        let gatehouse = Gatehouse::start_named(dir.path(), &authority, Role::Homeserver, &name, ports[0], "");
+        let synapse = Synapse::start_behind(dir.path(), &authority, known[1], ports[1], "").await;
         Self {
             gatehouse,
             synapse,
+            gates,
             people: AtomicUsize::new(0),
-            _dir: dir,
+            authority,
+            dir,
         }
+    }
+
+    /// A third server, for identities alone, with these settings.
+    pub(super) fn identity_server(&self, settings: &str) -> Gatehouse {
+        let dir = self.dir.path().join("identity");
+        std::fs::create_dir(&dir).unwrap();
+        Gatehouse::start(&dir, &self.authority, Role::IdentityServer, settings)
+    }
+
+    /// Keeps the servers apart.
+    pub(super) fn part(&self) {
+        self.gates.iter().for_each(Gate::shut);
+    }
+
+    /// Lets them reach each other again.
+    pub(super) fn reunite(&self) {
+        self.gates.iter().for_each(Gate::open);
     }
 
     /// Somebody new on this server.
@@ -101,34 +138,40 @@ impl World {
 
     /// As [`Self::tell`], from this version on.
     pub(super) async fn tell_from(&self, first: u32, story: impl AsyncFn(&Pair<'_>)) {
+        let pairs = self.pairs(first).await;
+        self.tell_to(&pairs, story).await;
+    }
+
+    /// Two people for each version from this one on, and for either server as the one whose the rooms are.
+    pub(super) async fn pairs(&self, first: u32) -> Vec<Pair<'_>> {
         let (ours, theirs) = (
             self.versions(Whose::Gatehouse).await,
             self.versions(Whose::Synapse).await,
         );
-        let both: Vec<_> = ours
-            .iter()
-            .filter(|version| {
-                theirs.contains(version) && version.parse().is_ok_and(|number: u32| number >= first)
-            })
-            .collect();
-        assert_eq!(both.len(), 13 - usize::try_from(first).unwrap(), "{both:?}");
-        let rooms = both
-            .into_iter()
-            .flat_map(|version| [(Whose::Gatehouse, version), (Whose::Synapse, version)]);
+        let mut pairs = Vec::new();
+        for version in ours.iter().filter(|version| theirs.contains(version)) {
+            if version.parse::<u32>().is_ok_and(|number| number >= first) {
+                for whose in [Whose::Gatehouse, Whose::Synapse] {
+                    pairs.push(Pair::new(self, whose, version).await);
+                }
+            }
+        }
+        assert_eq!(pairs.len(), 2 * (13 - usize::try_from(first).unwrap()));
+        pairs
+    }
+
+    /// Tells a story, or a part of one, to all of these.
+    pub(super) async fn tell_to(&self, pairs: &[Pair<'_>], story: impl AsyncFn(&Pair<'_>)) {
         let (began, story) = (Instant::now(), &story);
-        let failures: Vec<String> = stream::iter(rooms)
-            .map(|(whose, version)| {
-                let told = async move {
-                    let pair = Pair::new(self, whose, version).await;
-                    story(&pair).await;
-                };
-                AssertUnwindSafe(told).catch_unwind().map(move |told| {
-                    let failure = told.err()?;
-                    Some(format!(
-                        "version {version}, room of {whose:?}: {}",
-                        said(&*failure)
-                    ))
-                })
+        let failures: Vec<String> = stream::iter(pairs)
+            .map(|pair| async move {
+                let told = AssertUnwindSafe(story(pair)).catch_unwind().await;
+                let (version, whose) = (&pair.version, pair.whose);
+                let failure = told.err()?;
+                Some(format!(
+                    "version {version}, room of {whose:?}: {}",
+                    said(&*failure)
+                ))
             })
             .buffer_unordered(AT_ONCE)
             .filter_map(async |failure| failure)
