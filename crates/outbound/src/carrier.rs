@@ -22,14 +22,14 @@ pub(crate) async fn carried(
     carrier: &dyn Carrier,
     request: OutboundRequest,
 ) -> Result<reqwest::Response, OutboundError> {
-    let mut carried = Request::builder().method(request.method).uri(&request.url);
+    let mut head = Request::builder().method(request.method).uri(&request.url);
     for (name, value) in request.headers {
-        carried = carried.header(name, value);
+        head = head.header(name, value);
     }
-    let carried = carried
+    let whole = head
         .body(request.body.unwrap_or_default())
         .map_err(|_| OutboundError::InvalidUrl)?;
-    let answer = within(request.idle, carrier.carry(carried)).await?;
+    let answer = within(request.idle, carrier.carry(whole)).await?;
     if answer.status().is_redirection() {
         return Err(OutboundError::Redirected);
     }
