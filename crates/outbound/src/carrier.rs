@@ -18,18 +18,18 @@ pub trait Carrier: Send + Sync + 'static {
 }
 
 /// Has a request carried. The bounds of time and size are the caller's, but for how long one waits for an answer to begin.
-pub(crate) async fn carried(
+pub(crate) async fn have_carried(
     carrier: &dyn Carrier,
     request: OutboundRequest,
 ) -> Result<reqwest::Response, OutboundError> {
-    let mut carried = Request::builder().method(request.method).uri(&request.url);
+    let mut parcel = Request::builder().method(request.method).uri(&request.url);
     for (name, value) in request.headers {
-        carried = carried.header(name, value);
+        parcel = parcel.header(name, value);
     }
-    let carried = carried
+    let parcel = parcel
         .body(request.body.unwrap_or_default())
         .map_err(|_| OutboundError::InvalidUrl)?;
-    let answer = within(request.idle, carrier.carry(carried)).await?;
+    let answer = within(request.idle, carrier.carry(parcel)).await?;
     if answer.status().is_redirection() {
         return Err(OutboundError::Redirected);
     }
