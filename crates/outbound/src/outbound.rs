@@ -9,7 +9,7 @@ use url::{Host, Url};
 
 use crate::{
     Carrier, OutboundAnswer, OutboundError, OutboundRequest, OutboundSetupError, OutboundStream, Service,
-    carrier::carried,
+    carrier::have_carried,
     policy::{PRIVATE_RANGES, Policy},
     resolver::{Forbidden, Guarded},
     srv_resolver::{Finder, ServiceResolver},
@@ -138,7 +138,7 @@ impl Outbound {
         let sending = async {
             match &self.door {
                 Door::Sockets(sockets) => sockets.send_and_follow(request).await,
-                Door::Carried(carrier) => carried(&**carrier, request).await,
+                Door::Carried(carrier) => have_carried(&**carrier, request).await,
             }
         };
         let response = tokio::time::timeout_at(deadline, sending)

@@ -182,6 +182,14 @@ impl House {
         let api = self.api(&store, accounts, &rooms, &federation);
         let (sender, sent, stop) = (federation.clone(), rooms.clone(), gone.clone());
         let sending = tokio::spawn(async move { sender.run_sending(sent, stop).await });
+        let (filled, stop) = (rooms.clone(), gone.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = fill(&filled) => {}
+            }
+        });
         network.plug_in(
             self.number,
             Endpoint {
@@ -250,6 +258,15 @@ impl House {
     /// Whether it runs, over a disk that has not failed.
     pub fn is_sound(&self) -> bool {
         self.running().is_some_and(|running| !running.mount.has_failed())
+    }
+}
+
+/// Goes on filling rooms that were joined without all of their members, as the server's housekeeping does.
+async fn fill(rooms: &Rooms) {
+    loop {
+        // What cannot be read now is looked at again.
+        _ = rooms.resume_filling().await;
+        tokio::time::sleep(std::time::Duration::from_mins(10)).await;
     }
 }
 

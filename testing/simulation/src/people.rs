@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::{
+    dice::Dice,
     house::Running,
     plan::{Deed, Mood, Person, Plan, STORM_MS, What},
     world::{Ack, World},
@@ -24,6 +25,9 @@ use crate::{
 /// A client gives up after so many attempts, and after waiting for so long for one.
 const ATTEMPTS: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(100);
+
+/// Of a thousand answers so many are lost on their way to the client.
+const UNHEARD: u64 = 150;
 
 /// What came of an attempt.
 enum Answer {
@@ -84,15 +88,18 @@ impl World {
         Ok(())
     }
 
-    /// Does it until there is an answer. What may be done twice is tried again; else there is one attempt.
-    pub async fn perform(&self, number: usize, deed: &Deed) -> Result<()> {
+    /// Does it until there is an answer. What may be done twice is tried again; else there is one attempt. Says whether it is
+    /// done.
+    pub async fn perform(&self, number: usize, deed: &Deed) -> Result<bool> {
         let user = self.person(deed.who)?;
         let attempts = match deed.what {
             What::Say | What::Redact | What::Join | What::Topic => ATTEMPTS,
             _ => 1,
         };
+        let mut dice = Dice::new(self.plan.seed ^ u64::try_from(number)?.wrapping_mul(0x9E37_79B9));
         for attempt in 0..attempts {
-            let answer = self.attempt(number, deed, &user).await?;
+            let is_unheard = attempts > 1 && attempt < 2 && dice.happens(UNHEARD);
+            let answer = self.attempt(number, deed, &user, is_unheard).await?;
             match answer {
                 Answer::Done(event_id) => {
                     self.trace
@@ -108,14 +115,14 @@ impl World {
                             goes_to,
                         });
                     }
-                    return Ok(());
+                    return Ok(true);
                 }
                 Answer::Refused(error) => {
                     self.trace
                         .note(format_args!("{user} {:?}: refused, {error}", deed.what));
                     // Whoever is to stay asks until they are let in.
                     if deed.what != What::Join || deed.who.1 > 0 {
-                        return Ok(());
+                        return Ok(false);
                     }
                 }
                 Answer::None => {
@@ -125,7 +132,7 @@ impl World {
             let pause = u64::try_from(attempt)? * 1_500 + 500;
             tokio::time::sleep(Duration::from_millis(pause)).await;
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Who is in the room, as a server sees it that is up.
@@ -141,8 +148,14 @@ impl World {
         Ok(head.map_or_else(Vec::new, |head| head.servers.keys().cloned().collect()))
     }
 
-    /// One attempt, as long as the server is up and the client waits.
-    async fn attempt(&self, number: usize, deed: &Deed, user: &OwnedUserId) -> Result<Answer> {
+    /// One attempt, as long as the server is up and the client waits; an answer may be lost on its way to the client.
+    async fn attempt(
+        &self,
+        number: usize,
+        deed: &Deed,
+        user: &OwnedUserId,
+        is_unheard: bool,
+    ) -> Result<Answer> {
         let Some(running) = self.house(deed.who.0)?.running() else {
             return Ok(Answer::None);
         };
@@ -154,6 +167,9 @@ impl World {
             () = running.gone.cancelled() => return Ok(Answer::None),
             done = tokio::time::timeout(PATIENCE, doing) => done,
         };
+        if is_unheard {
+            return Ok(Answer::None);
+        }
         Ok(match done {
             Ok(Ok(event_id)) => Answer::Done(event_id),
             Ok(Err(WriteError::Store(_) | WriteError::Contended | WriteError::Remote(_))) | Err(_) => {

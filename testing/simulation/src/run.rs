@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use tokio::runtime::Builder;
 
 use crate::{
@@ -81,7 +81,8 @@ async fn come_together(world: &World) -> Result<()> {
         for server in 0..world.plan.servers {
             if let Some(user) = world.speaker(server).await? {
                 let (number, deed) = tie(&world.plan, (server, user), round);
-                world.perform(number, &deed).await?;
+                let is_said = world.perform(number, &deed).await?;
+                ensure!(is_said, "nobody on server {server} can speak, though all is well");
                 world.until_quiet().await?;
             }
         }

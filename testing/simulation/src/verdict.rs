@@ -135,8 +135,18 @@ impl World {
         for server in self.present().await? {
             let name = self.house(server)?.name.clone();
             let rooms = self.running(server)?.rooms;
+            // Others may have let it in before it knew.
+            let floor = self.view(server).await?.floor();
             for ack in acks.iter().filter(|ack| ack.goes_to.contains(&name)) {
                 let ids = [ack.event_id.clone()];
+                let there = self
+                    .running(ack.server)?
+                    .rooms
+                    .events_in_room(&self.room, &ids)
+                    .await?;
+                if there.first().is_none_or(|event| event.event.depth <= floor) {
+                    continue;
+                }
                 let here = rooms.events_in_room(&self.room, &ids).await?;
                 ensure!(
                     !here.is_empty(),

@@ -196,6 +196,7 @@ impl World {
             for house in &self.houses {
                 if let Some(running) = house.running() {
                     waiting += running.federation.sending_counts().waiting;
+                    waiting += u64::try_from(running.rooms.rooms_being_filled())?;
                 }
             }
             quiet = if waiting == 0 { quiet + 1 } else { 0 };

@@ -32,14 +32,21 @@ impl Rooms {
         pdu: &Pdu,
     ) -> Result<Option<HashMap<(String, String), OwnedEventId>>, WriteError> {
         let event = &pdu.event;
-        // What lies between is known to nobody here: the state is asked for where the gap ends, as others do it.
+        // What lies between is known to nobody here: the state is asked for where the gap ends, as others do it. Of an event that
+        // follows others besides, that would be the state of one branch alone.
         let unknown = self.unknown_of(&fetching.room_id, &event.prev_events).await?;
+        let is_line = event.prev_events.len() == 1;
         if let [parent] = unknown.as_slice()
+            && is_line
             && let Some(state) = self.get_state_after(fetching, parent).await?
         {
             return Ok(Some(state));
         }
-        self.get_state_at(fetching, &event.event_id).await
+        let state = self.get_state_at(fetching, &event.event_id).await?;
+        match unknown.as_slice() {
+            [parent] if state.is_none() && !is_line => self.get_state_after(fetching, parent).await,
+            _ => Ok(state),
+        }
     }
 
     /// The state before an event, and what the event itself sets.
