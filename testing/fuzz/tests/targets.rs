@@ -36,9 +36,9 @@ targets! {
     json_is_bounded_and_canonical: "json", 10_000;
     events_are_built_and_read_back: "event", 5_000;
     pdus_read_as_themselves: "pdu", 10_000;
+    state_answers_come_apart_however_they_come: "state_answer", 10_000;
     transactions_are_handed_on_part_by_part_as_they_came: "transaction", 5_000;
     headers_of_servers_say_one_thing_and_read_back: "x_matrix", 10_000;
-    state_answers_come_apart_however_they_come: "state_answer", 10_000;
     tokens_read_back_as_written: "token", 10_000;
     filters_are_bounded_and_read_back: "filter", 10_000;
     wildcards_match_as_the_plain_definition_says: "wildcard", 10_000;
