@@ -3,8 +3,8 @@
 mod config;
 pub mod context;
 pub mod create;
-mod erasure;
 mod end_state_cache;
+mod erasure;
 mod event_cache;
 mod filling;
 pub mod filter;

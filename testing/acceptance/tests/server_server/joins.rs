@@ -134,7 +134,11 @@ async fn members_are_left_out_of_a_named_room_for_whoever_can_do_without() {
         assert_eq!(members(&state), Vec::<&str>::new(), "{version}");
         // Alice made what the state has.
         assert_eq!(members(&chain), [&*alice.id], "{version}");
-        assert!(state.iter().any(|pdu| pdu.event.kind.to_string() == "m.room.name"));
+        assert!(
+            state
+                .iter()
+                .any(|pdu| pdu.event.kind.to_string() == "m.room.name")
+        );
         require_order(&chain, &state);
         // Nothing stands there twice, and whatever authorises anything is there.
         let all: Vec<_> = state.iter().chain(&chain).map(|pdu| &pdu.event).collect();
@@ -143,7 +147,10 @@ async fn members_are_left_out_of_a_named_room_for_whoever_can_do_without() {
         for event in all {
             assert!(event.auth_events.iter().all(|id| ids.contains(id)), "{version}");
         }
-        let member = alice.state(&room, "m.room.member", &visitor.home.user("bob")).await.ok();
+        let member = alice
+            .state(&room, "m.room.member", &visitor.home.user("bob"))
+            .await
+            .ok();
         assert_eq!(member["membership"], "join", "{version}");
     }
 }
@@ -170,7 +177,11 @@ async fn those_whom_a_room_without_a_name_is_called_after_are_not_left_out() {
     let mut heroes = here[..5].to_vec();
     heroes.sort_unstable();
     assert_eq!(members(&state), heroes);
-    let ids: HashSet<_> = state.iter().chain(&chain).map(|pdu| &pdu.event.event_id).collect();
+    let ids: HashSet<_> = state
+        .iter()
+        .chain(&chain)
+        .map(|pdu| &pdu.event.event_id)
+        .collect();
     for pdu in &state {
         assert!(pdu.event.auth_events.iter().all(|id| ids.contains(id)));
     }
@@ -179,7 +190,10 @@ async fn those_whom_a_room_without_a_name_is_called_after_are_not_left_out() {
     let path = format!("/directory/room/{}", escaped(alias));
     alice.put(&path, json!({ "room_id": room })).await.ok();
     let content = json!({ "alias": alias });
-    alice.set_state(&room, "m.room.canonical_alias", "", content).await.ok();
+    alice
+        .set_state(&room, "m.room.canonical_alias", "", content)
+        .await
+        .ok();
     let (_, state, _) = joined_without_members(&visitor, &room).await;
     assert_eq!(members(&state), Vec::<&str>::new());
 }

@@ -1,6 +1,6 @@
 //! Joining a room over another server.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use gatehouse_events::{Built, Pdu, RoomVersion};
 use gatehouse_store::{Batch, StoreError};
@@ -26,9 +26,13 @@ use crate::{
     write_error::{Refusal, WriteError},
 };
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 /// Servers of a room that are remembered until its members are known.
 const MAX_SERVERS_IN_ROOM: usize = 100_000;
+/// How long a join waits for the members of the room: those of most rooms are here by then, and clients see one room instead
+/// of a part of it and then the rest.
+const PATIENCE_WITH_MEMBERS: Duration = Duration::from_millis(500);
 
 impl Rooms {
     /// Joins a room that others have to let the user into: this server is not in it, or may not let the user in.
@@ -197,6 +201,8 @@ impl Rooms {
             Adopted::Whole => Ok(()),
             Adopted::Partly => {
                 self.fill_in_background(wish.room_id);
+                let deadline = Instant::now() + PATIENCE_WITH_MEMBERS;
+                self.is_whole_by(wish.room_id, deadline).await?;
                 Ok(())
             }
             // Somebody else of this server was faster: it is a room like any other now.
