@@ -11,6 +11,7 @@ impl Dice {
     }
 
     /// A sequence of its own: what one part of the simulation draws does not shift what another draws.
+    #[must_use]
     pub fn apart(&mut self) -> Self {
         Self(self.number())
     }

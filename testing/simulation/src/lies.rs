@@ -171,35 +171,35 @@ impl Liar {
             0 => whole(StatusCode::INTERNAL_SERVER_ERROR, Bytes::from_static(b"{}")),
             1 => whole(StatusCode::OK, Bytes::from_static(b"[1, 2")),
             2 => whole(StatusCode::OK, Bytes::from_static(b"{}")),
-            3..=6 if is_of_events => match self.events(dice, &body) {
+            3..=6 if is_of_events => match kept_back(dice, &body) {
                 Some(body) => Response::from_parts(parts, body),
                 None => Response::from_parts(parts, body),
             },
             _ => Response::from_parts(parts, body),
         }
     }
+}
 
-    /// Some events are kept back, some garbled.
-    fn events(&self, dice: &mut Dice, body: &Bytes) -> Option<Bytes> {
-        let mut body: Value = serde_json::from_slice(body).ok()?;
-        for field in ["events", "pdus", "auth_chain"] {
-            let Some(Value::Array(events)) = body.get_mut(field) else {
-                continue;
-            };
-            // In an order of their own: that of an answer may be any.
-            let mut told = std::mem::take(events);
-            told.sort_by_cached_key(ToString::to_string);
-            for event in told {
-                match dice.below(4) {
-                    0 => {}
-                    1 => events.push(garbled(dice, event)),
-                    _ => events.push(event),
-                }
+/// Some events are kept back, some garbled.
+fn kept_back(dice: &mut Dice, body: &Bytes) -> Option<Bytes> {
+    let mut body: Value = serde_json::from_slice(body).ok()?;
+    for field in ["events", "pdus", "auth_chain"] {
+        let Some(Value::Array(events)) = body.get_mut(field) else {
+            continue;
+        };
+        // In an order of their own: that of an answer may be any.
+        let mut told = std::mem::take(events);
+        told.sort_by_cached_key(ToString::to_string);
+        for event in told {
+            match dice.below(4) {
+                0 => {}
+                1 => events.push(garbled(dice, event)),
+                _ => events.push(event),
             }
-            dice.shuffle(events);
         }
-        Some(Bytes::from(body.to_string()))
+        dice.shuffle(events);
     }
+    Some(Bytes::from(body.to_string()))
 }
 
 /// The event with something else in it, under the old signature.

@@ -52,13 +52,19 @@ struct State {
     refusals: usize,
 }
 
+/// On which way something is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    There,
+    Back,
+}
+
 /// What becomes of a request.
 #[derive(Debug, Default)]
 struct Fate {
     there_ms: u64,
     back_ms: u64,
-    is_lost: bool,
-    is_unanswered: bool,
+    lost: Option<Way>,
     /// Nobody notices that it is lost, but for the time that it takes.
     is_silent: bool,
     goes_on_alone: bool,
@@ -140,11 +146,15 @@ impl Network {
                 dice.between(1, 120)
             }
         };
+        let (there_ms, back_ms) = (delay(dice), delay(dice));
+        let (is_lost, is_unanswered) = (dice.happens(weather.lost), dice.happens(weather.unanswered));
+        let lost = is_lost
+            .then_some(Way::There)
+            .or(is_unanswered.then_some(Way::Back));
         Fate {
-            there_ms: delay(dice),
-            back_ms: delay(dice),
-            is_lost: dice.happens(weather.lost),
-            is_unanswered: dice.happens(weather.unanswered),
+            there_ms,
+            back_ms,
+            lost,
             is_silent: dice.happens(400),
             goes_on_alone: !dice.happens(weather.broken_off),
             again_after_ms: dice.happens(weather.repeated).then(|| dice.between(1, 30_000)),
@@ -174,7 +184,7 @@ impl Network {
             });
         }
         tokio::time::sleep(Duration::from_millis(fate.there_ms)).await;
-        if fate.is_lost || !self.are_connected(from, to) {
+        if fate.lost == Some(Way::There) || !self.are_connected(from, to) {
             self.trace.note(format_args!("{what}: lost"));
             return lost(fate.is_silent).await;
         }
@@ -186,7 +196,7 @@ impl Network {
             self.handle(to, request).await
         };
         tokio::time::sleep(Duration::from_millis(fate.back_ms)).await;
-        if fate.is_unanswered || !self.are_connected(from, to) {
+        if fate.lost == Some(Way::Back) || !self.are_connected(from, to) {
             self.trace.note(format_args!("{what}: no answer"));
             return lost(fate.is_silent).await;
         }

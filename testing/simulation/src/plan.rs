@@ -173,7 +173,7 @@ impl Plan {
         for _ in 0..dice.between(8, 22) {
             let who = (dice.below(self.servers), dice.below(USERS.len()));
             let (who, what) = match self.mood {
-                Mood::Calm => (who, self.calm_deed(dice)),
+                Mood::Calm => (who, Self::calm_deed(dice)),
                 Mood::Stormy => self.stormy_deed(dice, who),
             };
             let at_ms = dice.between(1_000, STORM_MS);
@@ -187,7 +187,7 @@ impl Plan {
         (dice.below(self.servers), 1 + dice.below(USERS.len() - 1))
     }
 
-    fn calm_deed(&self, dice: &mut Dice) -> What {
+    fn calm_deed(dice: &mut Dice) -> What {
         match dice.below(10) {
             0..=4 => What::Say,
             5 | 6 => What::Topic,
