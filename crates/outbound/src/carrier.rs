@@ -18,7 +18,7 @@ pub trait Carrier: Send + Sync + 'static {
 }
 
 /// Has a request carried. The bounds of time and size are the caller's, but for how long one waits for an answer to begin.
-pub(crate) async fn carried(
+pub(crate) async fn have_carried(
     carrier: &dyn Carrier,
     request: OutboundRequest,
 ) -> Result<reqwest::Response, OutboundError> {
