@@ -1,6 +1,6 @@
 //! While members of a room are missing: taking them from the auth events of what others send.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use gatehouse_events::Event;
 use gatehouse_store::{Direction, Position, Range, StoreError};
@@ -12,9 +12,6 @@ use crate::{
     room_transaction::{RoomTransaction, ground::MEMBER},
     tables::{Doubt, PARTIAL, STATE_CHANGES, STATE_HISTORY, StateChangeRow},
 };
-
-/// How much deeper than our join an event may be that came about at the same time.
-const MAX_LATER: u64 = 10;
 
 impl Rooms {
     /// Puts the members by which an event was judged into the state since the ground, so that clients are told who speaks.
@@ -46,9 +43,8 @@ impl Rooms {
         Ok(())
     }
 
-    /// The ground of a room whose members are missing, for an event that came about while we joined: it follows what our
-    /// join does, or what others sent at the same time and is not here. That has the state that we joined, or nearly. Asking for it would be asking for all members; and
-    /// whoever waits for them hears nothing of what builds on such events.
+    /// The ground of a room whose members are missing, for an event that follows just what our join does: it has the state
+    /// that we joined. Asking for it would be asking for all members.
     pub(super) async fn ground_beside(
         &self,
         room_id: &RoomId,
@@ -62,9 +58,8 @@ impl Rooms {
         let Some(join) = join.flatten() else {
             return Ok(None);
         };
-        let is_beside = event.prev_events.iter().all(|id| join.prev_events.contains(id));
-        let is_later = (join.depth + 1..=join.depth.saturating_add(MAX_LATER)).contains(&event.depth);
-        if !is_beside && !is_later {
+        let parents = |event: &Event| event.prev_events.iter().cloned().collect::<HashSet<_>>();
+        if parents(event) != parents(&join) {
             return Ok(None);
         }
         let row = self.store.get(&PARTIAL, &(room_id.to_owned(),)).await?;
