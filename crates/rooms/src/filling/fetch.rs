@@ -13,7 +13,7 @@ use tokio::{
 use super::held::Held;
 use crate::{
     RoomHead, Rooms,
-    remote_servers::{Fetch, RawPdu, StatePart},
+    remote_servers::{Fetch, RawPdu, RemoteError, StatePart},
     tables::{EVENT_INDEX, PartialRow},
     write_error::WriteError,
 };
@@ -78,8 +78,8 @@ impl Rooms {
                     break;
                 }
             }
-        } else {
-            self.get_one_by_one(server, head, &mut wanted).await?;
+        } else if !self.get_one_by_one(server, head, &mut wanted).await? {
+            return Ok(None);
         }
         Ok(Some(StateOfJoin {
             ids: ids.state,
@@ -106,25 +106,31 @@ impl Rooms {
         Ok(missing)
     }
 
+    /// `false`: the server did not answer all of it. What is lost on the way is not what it does not have.
     async fn get_one_by_one(
         &self,
         server: &OwnedServerName,
         head: &RoomHead,
         wanted: &mut Held,
-    ) -> Result<(), WriteError> {
+    ) -> Result<bool, WriteError> {
         let ids: Vec<OwnedEventId> = wanted.missing_ids().cloned().collect();
         let answers = stream::iter(ids.into_iter().map(|event_id| async move {
             let fetch = Fetch::Event { event_id: &event_id };
             let asked = self.shared.remote.fetch(server, fetch);
-            let answered = timeout(PATIENCE, asked).await;
-            answered.ok().and_then(Result::ok).unwrap_or_default()
+            match timeout(PATIENCE, asked).await {
+                Err(_) | Ok(Err(RemoteError::Unreachable)) => None,
+                Ok(answer) => Some(answer.unwrap_or_default()),
+            }
         }));
         let mut answers = answers.buffered(AT_ONCE);
+        let mut is_answered = true;
         while let Some(raws) = answers.next().await {
-            offer(head, wanted, &raws);
+            is_answered &= raws.is_some();
+            offer(head, wanted, &raws.unwrap_or_default());
         }
         drop(answers);
-        self.keep_ready(head, wanted.take_ready(0)).await
+        self.keep_ready(head, wanted.take_ready(0)).await?;
+        Ok(is_answered)
     }
 
     /// `false`: the server did not give all of it.
