@@ -16,7 +16,7 @@ mod take_out;
 mod waiting;
 
 use std::{
-    hash::{BuildHasher as _, Hasher as _, RandomState},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     time::{Duration, Instant},
 };
 
@@ -151,6 +151,14 @@ impl Rooms {
         Ok(Filled::Whole)
     }
 
+    /// A number that is another for each server, room and moment. It needs not be secret, and a simulation has to be the same
+    /// twice.
+    fn chance(&self, room_id: &RoomId) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.server_name().as_str(), room_id.as_str(), self.now_ms()).hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// The one that let us in, and others in an order of chance: all rooms of a large server would ask the same ones.
     async fn servers_to_fill_from(
         &self,
@@ -160,7 +168,7 @@ impl Rooms {
         let mut others = head.servers_by_members();
         others.retain(|server| *server != row.let_in_by && server != self.server_name());
         if !others.is_empty() {
-            let first = usize::try_from(chance()).unwrap_or_default() % others.len();
+            let first = usize::try_from(self.chance(&head.room_id)).unwrap_or_default() % others.len();
             others.rotate_left(first);
         }
         let mut servers = vec![row.let_in_by.clone()];
@@ -181,11 +189,14 @@ async fn fill_until_whole(rooms: &WeakRooms, room_id: &RoomId) {
     let mut lacking = 0;
     loop {
         let Some(rooms) = rooms.upgrade() else { return };
-        let filled = {
+        let (filled, jitter) = {
             let Ok(_permit) = rooms.shared.filling.at_once.acquire().await else {
                 return;
             };
-            rooms.fill_once(room_id, lacking).await
+            (
+                rooms.fill_once(room_id, lacking).await,
+                jitter(rooms.chance(room_id)),
+            )
         };
         // Who waits keeps the engine from nothing.
         drop(rooms);
@@ -199,18 +210,13 @@ async fn fill_until_whole(rooms: &WeakRooms, room_id: &RoomId) {
                 tracing::warn!(room = %room_id, %error, ?pause, "the members of a room that was joined are not taken in");
             }
         }
-        sleep(pause.mul_f64(jitter())).await;
+        sleep(pause.mul_f64(jitter)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
 /// Between a half and one and a half.
-fn jitter() -> f64 {
-    let hundredths = u32::try_from(chance() % 101).unwrap_or_default();
+fn jitter(chance: u64) -> f64 {
+    let hundredths = u32::try_from(chance % 101).unwrap_or_default();
     0.5 + f64::from(hundredths) / 100.0
-}
-
-/// A number that the operating system's randomness has made.
-fn chance() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
