@@ -1,6 +1,6 @@
 //! Getting the state that we joined from a server that knows it.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
 use gatehouse_events::Pdu;
@@ -92,8 +92,8 @@ impl Rooms {
         &self,
         auth_chain: &[OwnedEventId],
         state: &[OwnedEventId],
-    ) -> Result<HashSet<OwnedEventId>, WriteError> {
-        let mut missing = HashSet::new();
+    ) -> Result<BTreeSet<OwnedEventId>, WriteError> {
+        let mut missing = BTreeSet::new();
         for ids in auth_chain.chunks(BATCH).chain(state.chunks(BATCH)) {
             let keys: Vec<_> = ids.iter().map(|id| (id.clone(),)).collect();
             let places = self.store.get_many(&EVENT_INDEX, &keys).await?;

@@ -1,7 +1,7 @@
 //! Events of a room that wait for those that authorise them. They are held as text: as objects they would take many times
 //! as much memory.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use ruma::OwnedEventId;
 use serde_json::value::RawValue;
@@ -12,14 +12,14 @@ use crate::remote_servers::RawPdu;
 /// when what authorises it is here.
 const MAX_BYTES: usize = 100 << 20;
 
-/// Events that are wanted, of which some wait for others.
+/// Events that are wanted, of which some wait for others. In order, so that a simulation is the same twice.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     /// The events that are not here.
-    missing: HashSet<OwnedEventId>,
-    texts: HashMap<OwnedEventId, Waiting>,
+    missing: BTreeSet<OwnedEventId>,
+    texts: BTreeMap<OwnedEventId, Waiting>,
     /// By what they wait for.
-    waiting: HashMap<OwnedEventId, Vec<OwnedEventId>>,
+    waiting: BTreeMap<OwnedEventId, Vec<OwnedEventId>>,
     /// Those that wait for nothing, in order.
     ready: Vec<RawPdu>,
     bytes: usize,
@@ -35,7 +35,7 @@ struct Waiting {
 }
 
 impl Held {
-    pub(super) fn new(missing: HashSet<OwnedEventId>) -> Self {
+    pub(super) fn new(missing: BTreeSet<OwnedEventId>) -> Self {
         Self {
             missing,
             ..Self::default()
@@ -59,7 +59,7 @@ impl Held {
 
     /// Takes in one that is wanted, and is authorised by these events.
     pub(super) fn offer(&mut self, event_id: OwnedEventId, auth_events: &[OwnedEventId], raw: &RawValue) {
-        let needed: HashSet<&OwnedEventId> = auth_events
+        let needed: BTreeSet<&OwnedEventId> = auth_events
             .iter()
             .filter(|id| self.missing.contains(*id) && **id != event_id)
             .collect();
