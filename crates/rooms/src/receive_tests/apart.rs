@@ -23,13 +23,13 @@ async fn an_event_waits_until_all_of_the_state_before_it_can_be_had() {
     world.tell(0, 1, &powers).await;
     let lost = world.act(1, &admin(1), topic("lost")).await.unwrap();
     world.act(1, &admin(1), message("between")).await.unwrap();
-    let last = world.act(1, &admin(1), message("last")).await.unwrap();
+    let newest = world.act(1, &admin(1), message("last")).await.unwrap();
     *world.neighbours.forgets_missing.lock() = true;
     world.neighbours.hidden.lock().insert(lost.clone());
-    let outcome = world.tell(1, 0, &last).await;
+    let outcome = world.tell(1, 0, &newest).await;
     assert!(matches!(outcome, Received::Dropped(_)), "{outcome:?}");
     world.neighbours.hidden.lock().clear();
-    assert_eq!(world.tell(1, 0, &last).await, Received::Accepted);
+    assert_eq!(world.tell(1, 0, &newest).await, Received::Accepted);
     let head = world.head(0).await;
     assert_eq!(head.state_event_id("m.room.topic", ""), Some(&lost));
 }
@@ -38,19 +38,19 @@ async fn an_event_waits_until_all_of_the_state_before_it_can_be_had() {
 async fn a_state_without_the_create_event_is_none() {
     let world = World::new("12", 2).await;
     world.act(1, &admin(1), message("between")).await.unwrap();
-    let last = world.act(1, &admin(1), message("last")).await.unwrap();
+    let newest = world.act(1, &admin(1), message("last")).await.unwrap();
     *world.neighbours.forgets_missing.lock() = true;
     let before = world.head(0).await.room_state().to_map();
-    for at in [&last, &world.head(1).await.extremities[0]] {
+    for at in [&newest, &world.head(1).await.extremities[0]] {
         world.neighbours.lies.lock().insert((*at).clone(), Vec::new());
     }
-    let parents = pdu(&world, 1, &last).await.event.prev_events;
+    let parents = pdu(&world, 1, &newest).await.event.prev_events;
     world
         .neighbours
         .lies
         .lock()
         .insert(parents[0].clone(), Vec::new());
-    let outcome = world.tell(1, 0, &last).await;
+    let outcome = world.tell(1, 0, &newest).await;
     assert!(matches!(outcome, Received::Dropped(_)), "{outcome:?}");
     assert_eq!(world.head(0).await.room_state().to_map(), before);
 }
