@@ -195,7 +195,7 @@ async fn synced(world: &World, user: &User, since: Option<&Value>, lazy: bool) -
     request.since = since.map(|response| response["next_batch"].as_str().unwrap().parse().unwrap());
     if lazy {
         let filter = json!({ "room": { "state": { "lazy_load_members": true } } });
-        request.filter = Box::new(crate::filter::Filter::parse(&filter.to_string()).unwrap());
+        *request.filter = crate::filter::Filter::parse(&filter.to_string()).unwrap();
     }
     serde_json::to_value(world.sync().sync(&request).await.unwrap()).unwrap()
 }

@@ -514,13 +514,16 @@ async fn e19_a_room_with_another_beginning_than_one_create_event_is_not_joined()
     }
 }
 
+/// What is otherwise about a create event.
+type Change = fn(&mut Value);
+
 /// As before, where all else of the room builds on that.
 #[tokio::test]
 async fn e19_a_room_that_builds_on_another_beginning_is_not_joined() {
     let authority = Authority::new().unwrap();
     let server = host(&authority).await;
     for version in ["6", "11", "12"] {
-        let beginnings: [(&str, fn(&mut Value)); 4] = [
+        let beginnings: [(&str, Change); 4] = [
             ("of another version", |create| {
                 create["content"]["room_version"] = json!("1");
             }),
@@ -531,7 +534,7 @@ async fn e19_a_room_that_builds_on_another_beginning_is_not_joined() {
                 create["content"] = json!({ "creator": create["sender"] });
             }),
             ("that follows something", |create| {
-                create["prev_events"] = json!(["$x"])
+                create["prev_events"] = json!(["$x"]);
             }),
         ];
         for (name, change) in beginnings {
