@@ -8,6 +8,8 @@ use ruma::{
     OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId,
     events::room::member::MembershipState,
 };
+use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use super::{
     PATIENCE_WITH_JOINS, Wish,
@@ -25,8 +27,6 @@ use crate::{
     remote_servers::{RawPdu, RemoteError, RemoteMembership, SentJoin, WantedState},
     write_error::{Refusal, WriteError},
 };
-use serde_json::value::RawValue;
-use tokio::time::Instant;
 
 /// Servers of a room that are remembered until its members are known.
 const MAX_SERVERS_IN_ROOM: usize = 100_000;
